@@ -1,0 +1,56 @@
+// Package sqlitetest opens SQLite databases in temporary folders, with the
+// settings that sqlstore asks for, for the tests of this module.
+package sqlitetest
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/carevia/stripebooking/store"
+	"github.com/carevia/stripebooking/store/sqlstore"
+)
+
+// DSN is the data source name of a database in a file, as sqlstore's
+// documentation recommends it.
+func DSN(file string) string {
+	return "file:" + file + "?_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"
+}
+
+// File is a path for a new database, in a folder that goes away with the test.
+func File(t testing.TB) string {
+	return filepath.Join(t.TempDir(), "bookings.db")
+}
+
+// OpenDB opens a database until the test ends.
+func OpenDB(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// Store is a migrated store over db.
+func Store(t testing.TB, db *sql.DB, inTx func(context.Context, *sql.Tx, store.Change) error) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, InTx: inTx})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// New is a store over a new database.
+func New(t testing.TB) *sqlstore.Store {
+	t.Helper()
+	return Store(t, OpenDB(t, DSN(File(t))), nil)
+}

@@ -1,0 +1,123 @@
+package stripetest
+
+import (
+	"fmt"
+	"strings"
+)
+
+// currencies are the codes that Stripe can charge in.
+// https://docs.stripe.com/currencies#presentment-currencies
+const currencies = "usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bhd bif bmd bnd bob brl bsd bwp byn bzd " +
+	"cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf " +
+	"idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr mwk " +
+	"mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos " +
+	"srd std szl thb tjs tnd top try ttd twd tzs uah ugx uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw"
+
+func knownCurrency(code string) bool {
+	return len(code) == 3 && strings.Contains(" "+currencies+" ", " "+code+" ")
+}
+
+// exponent is how many decimals Stripe's minor unit of a currency has.
+// https://docs.stripe.com/currencies#zero-decimal
+func exponent(code string) int {
+	switch code {
+	case "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf":
+		return 0
+	case "bhd", "jod", "kwd", "omr", "tnd":
+		return 3
+	}
+	return 2
+}
+
+// step is what every amount of a currency must be a multiple of.
+// https://docs.stripe.com/currencies#special-cases
+func step(code string) int64 {
+	switch {
+	case code == "isk" || code == "ugx":
+		return 100
+	case exponent(code) == 3:
+		return 10
+	}
+	return 1
+}
+
+// minimum is the least that Stripe charges in a currency, 0 where it names none.
+// https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+func minimum(code string) int64 {
+	switch code {
+	case "usd", "ars", "aud", "brl", "cad", "chf", "cop", "eur", "idr", "ils", "inr", "jpy", "krw", "nzd", "php", "rub", "sgd", "zar":
+		return 50
+	case "gbp":
+		return 30
+	case "aed", "myr", "pln", "ron":
+		return 200
+	case "dkk":
+		return 250
+	case "nok", "sek":
+		return 300
+	case "hkd":
+		return 400
+	case "mxn", "thb":
+		return 1000
+	case "czk":
+		return 1500
+	case "huf":
+		return 17500
+	}
+	return 0
+}
+
+// maximum is the most that Stripe charges: eight digits, more for a few currencies of small value.
+func maximum(code string) int64 {
+	switch code {
+	case "idr", "lbp":
+		return 999_999_999_999
+	case "cop", "huf", "jpy":
+		return 9_999_999_999
+	case "inr":
+		return 999_999_999
+	}
+	return 99_999_999
+}
+
+// format writes an amount for people: "12.50 USD".
+func format(minor int64, code string) string {
+	return decimal(minor, exponent(code)) + " " + strings.ToUpper(code)
+}
+
+func decimal(minor int64, exp int) string {
+	if exp == 0 {
+		return fmt.Sprint(minor)
+	}
+	unit := int64(1)
+	for range exp {
+		unit *= 10
+	}
+	return fmt.Sprintf("%d.%0*d", minor/unit, exp, minor%unit)
+}
+
+// bankMethod is the delayed payment method that a session offers when the request names no methods.
+func bankMethod(code string) string {
+	switch code {
+	case "usd":
+		return "us_bank_account"
+	case "eur":
+		return "sepa_debit"
+	case "gbp":
+		return "bacs_debit"
+	case "cad":
+		return "acss_debit"
+	case "aud":
+		return "au_becs_debit"
+	}
+	return "customer_balance"
+}
+
+// delayed reports whether a method tells days later whether it paid.
+func delayed(method string) bool {
+	switch method {
+	case "us_bank_account", "sepa_debit", "bacs_debit", "acss_debit", "au_becs_debit", "customer_balance", "boleto", "oxxo", "konbini", "multibanco":
+		return true
+	}
+	return false
+}

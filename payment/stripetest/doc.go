@@ -1,0 +1,76 @@
+// Package stripetest is a stand-in for the part of Stripe that a booking service needs: checkout sessions, payment
+// intents, events, a pay page, and signed webhook deliveries. It is for tests and demos, as net/http/httptest is: no
+// account, no network, no money. It keeps everything in memory and listens on this machine only.
+//
+// # Starting
+//
+//	srv := stripetest.NewServer(stripetest.Config{})
+//	defer srv.Close()
+//
+// The service under test gets srv.URL as the address of the API, srv.SecretKey and srv.WebhookSecret. The client is the
+// real one; for stripe-go it is
+//
+//	stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{URL: stripe.String(srv.URL)})
+//
+// New gives the same as an http.Handler, for a server of one's own.
+//
+// # What it answers
+//
+//	POST /v1/checkout/sessions                mode payment; line items with price_data; metadata on the session and its intent
+//	GET  /v1/checkout/sessions                payment_intent, status, customer, created[…], limit, starting_after, ending_before
+//	GET  /v1/checkout/sessions/{id}           expand[]: payment_intent, payment_intent.latest_charge, line_items
+//	POST /v1/checkout/sessions/{id}/expire    only while it is open
+//	GET  /v1/payment_intents/{id}             expand[]: latest_charge
+//	GET  /v1/events                           type, types[], created[…], delivery_success, paged as above
+//	GET  /v1/events/{id}
+//	GET  /pay/{id}                            the page that a session's url leads to
+//
+// Answers have the shape of API version 2023-10-16, whatever version is asked for. Requests are checked as Stripe checks
+// them, with its error bodies: required and unknown parameters, currencies and their steps, minimum and maximum amounts,
+// metadata's limits, URLs, expires_at between 30 minutes and 24 hours ahead. What Stripe knows and the stand-in does not
+// (mode subscription, discounts, tax, shipping, prices made before) is refused with the code stripetest_unsupported,
+// never ignored. Connected accounts are not there.
+//
+// Idempotency keys work as documented (https://docs.stripe.com/api/idempotent_requests): the same key and parameters
+// get the stored status and body, a stored 500 too, with the header Idempotent-Replayed; other parameters or another
+// endpoint get 400; while the first request is under way, 409. A key is forgotten after 24 hours of Config.Now, and is
+// not used up by a request that fails its checks, is not authorized or meets a rate limit. The order matters: keys are
+// compared first, so a replay is not checked again.
+//
+// # Playing the customer
+//
+// Pay, Decline, PayDelayed with SettleDelayed, and Expire do what the buttons of the pay page and the bank do, and
+// return the session as it then is. As on Stripe, a session has no payment intent before the first attempt, and all
+// its attempts share one. CreateSession makes a session without a request, for sites that make their own; it can
+// also have a tax, a shipping cost or a discount, so that amount_total differs from amount_subtotal. Emit makes any
+// event.
+//
+// Sessions expire by Config.Now. The stand-in looks at the clock whenever it is used; Tick makes it look.
+//
+// # Deliveries
+//
+// AddEndpoint registers a URL. From then on every event is sent there in the background, and again on any answer but
+// 2xx, with the pauses of Config.RetryDelays. SetNetwork makes the network a bad one: duplicates, delays, reordering,
+// losses. Wait returns when nothing is under way any more, and Deliveries tells each attempt.
+//
+// A test that must decide the order itself calls Hold first, and then Deliver for one event (again and again if it
+// likes, from as many goroutines as it likes) and DeliverAll for what waits.
+//
+// Real time is used for pauses, delays and time-outs; signatures and created carry Config.Now. Deliveries of one event
+// differ in pending_webhooks, as on Stripe.
+//
+// # Faults
+//
+// Fail makes the next requests of a route go wrong: an error of the server with or without the work done, a rate
+// limit, a broken connection, a wait until the test goes on. Count and Requests tell what reached the stand-in:
+//
+//	srv.Fail("POST /v1/checkout/sessions", stripetest.Fault{Cut: true, Done: true})
+//	…
+//	srv.Count("POST /v1/checkout/sessions") // 2, if the client tried again
+//	len(srv.Sessions())                     // 1, if it used its idempotency key
+//
+// # Ids
+//
+// They have Stripe's shapes. Every stand-in makes new ones, so that a database that outlives it never sees an id twice; with
+// a Config.Seed they are the same for the same calls in the same order.
+package stripetest

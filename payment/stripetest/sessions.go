@@ -1,0 +1,463 @@
+package stripetest
+
+import (
+	"net/mail"
+	"sort"
+	"strconv"
+	"time"
+)
+
+// sessionTemplate is what Stripe replaces in a success URL by the session's id.
+const sessionTemplate = "{CHECKOUT_SESSION_ID}"
+
+// createParams are the parameters of a new session that the stand-in reads.
+var createParams = []string{
+	"mode", "success_url", "cancel_url", "client_reference_id", "customer", "customer_email", "customer_creation", "currency", "expires_at",
+	"locale", "submit_type", "ui_mode", "billing_address_collection", "allow_promotion_codes", "phone_number_collection.enabled",
+	"automatic_tax.enabled", "expand.#", "metadata.*", "payment_method_types.#",
+	"line_items.#.quantity", "line_items.#.price_data.currency", "line_items.#.price_data.unit_amount", "line_items.#.price_data.tax_behavior",
+	"line_items.#.price_data.product_data.name", "line_items.#.price_data.product_data.description",
+	"line_items.#.price_data.product_data.metadata.*", "line_items.#.price_data.product_data.images.#",
+	"payment_intent_data.metadata.*", "payment_intent_data.description", "payment_intent_data.receipt_email",
+	"payment_intent_data.statement_descriptor", "payment_intent_data.statement_descriptor_suffix",
+	"payment_intent_data.setup_future_usage", "payment_intent_data.transfer_group", "payment_intent_data.capture_method",
+}
+
+// foreignParams are known to Stripe, but not to the stand-in.
+var foreignParams = []string{
+	"after_expiration", "automatic_tax", "consent_collection", "custom_fields", "custom_text", "customer_update", "discounts",
+	"invoice_creation", "line_items", "payment_intent_data", "payment_method_collection", "payment_method_configuration",
+	"payment_method_options", "redirect_on_completion", "return_url", "setup_intent_data", "shipping_address_collection",
+	"shipping_options", "subscription_data", "tax_id_collection",
+}
+
+// What a session, an intent can show whole.
+var (
+	sessionExpansions = []string{"payment_intent", "line_items", "payment_intent.latest_charge", "customer", "subscription", "invoice", "setup_intent", "payment_intent.payment_method"}
+	intentExpansions  = []string{"latest_charge", "payment_method", "customer", "invoice"}
+)
+
+func (p params) expansion(allowed []string, prefix string) (expansion, *apiError) {
+	var out expansion
+	for _, path := range p.list("expand") {
+		ok := false
+		for _, a := range allowed {
+			if path == prefix+a {
+				ok = true
+				out = append(out, a)
+			}
+		}
+		if !ok {
+			return nil, invalid("", "expand", "This property cannot be expanded (%s).", path)
+		}
+	}
+	return out, nil
+}
+
+// newSession checks the parameters of POST /v1/checkout/sessions. It makes no ids, so nothing has happened when it fails.
+func (s *Stripe) newSession(p params) (*session, expansion, *apiError) {
+	if err := p.check(createParams, foreignParams); err != nil {
+		return nil, nil, err
+	}
+	ss := &session{
+		status: "open", paymentStatus: "unpaid", created: s.now(),
+		successURL: p["success_url"], cancelURL: p["cancel_url"], clientReference: p["client_reference_id"], customer: p["customer"],
+		email: p["customer_email"], locale: p["locale"], submitType: p["submit_type"], billingAddress: p["billing_address_collection"],
+		customerCreation: p["customer_creation"],
+		description:      p["payment_intent_data[description]"], receipt: p["payment_intent_data[receipt_email]"],
+		descriptor: p["payment_intent_data[statement_descriptor]"], suffix: p["payment_intent_data[statement_descriptor_suffix]"],
+		setupFutureUsage: p["payment_intent_data[setup_future_usage]"], group: p["payment_intent_data[transfer_group]"],
+	}
+	if ss.customerCreation == "" && ss.customer == "" {
+		ss.customerCreation = "if_required"
+	}
+	expand, err := p.expansion(sessionExpansions, "")
+	if err != nil {
+		return nil, nil, err
+	}
+
+	switch mode, ok := p["mode"]; {
+	case !ok:
+		return nil, nil, missingParam("mode")
+	case mode == "setup" || mode == "subscription":
+		return nil, nil, unsupported("mode", "The stand-in knows mode payment only.")
+	case mode != "payment":
+		return nil, nil, invalid("", "mode", "Invalid mode: must be one of payment, setup, or subscription")
+	}
+	if _, ok := p["success_url"]; !ok {
+		return nil, nil, missingParam("success_url")
+	}
+	if ss.customer != "" && ss.email != "" {
+		return nil, nil, invalid("", "customer_email", "You may only specify one of these parameters: customer, customer_email.")
+	}
+	if v := p["automatic_tax[enabled]"]; v == "true" {
+		return nil, nil, unsupported("automatic_tax[enabled]", "The stand-in works out no tax.")
+	}
+	for _, err := range []*apiError{
+		p.url("success_url"), p.url("cancel_url"), p.atMost("client_reference_id", 200), p.atMost("customer_email", 800), p.atMost("payment_intent_data[description]", 1000),
+		p.atMost("payment_intent_data[statement_descriptor]", 22), p.atMost("payment_intent_data[statement_descriptor_suffix]", 22),
+		p.oneOf("ui_mode", "hosted"), p.oneOf("submit_type", "auto", "book", "donate", "pay"), p.oneOf("billing_address_collection", "auto", "required"),
+		p.oneOf("customer_creation", "always", "if_required"), p.oneOf("payment_intent_data[setup_future_usage]", "on_session", "off_session"),
+		p.oneOf("payment_intent_data[capture_method]", "automatic", "automatic_async"), p.email("customer_email"), p.email("payment_intent_data[receipt_email]"),
+	} {
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if _, ok := p["allow_promotion_codes"]; ok {
+		v, err := p.boolean("allow_promotion_codes")
+		if err != nil {
+			return nil, nil, err
+		}
+		ss.promotionCodes = &v
+	}
+	if ss.phoneNumbers, err = p.boolean("phone_number_collection[enabled]"); err != nil {
+		return nil, nil, err
+	}
+	if ss.metadata, err = p.metadata("metadata"); err != nil {
+		return nil, nil, err
+	}
+	if ss.intentMetadata, err = p.metadata("payment_intent_data[metadata]"); err != nil {
+		return nil, nil, err
+	}
+	if err := ss.readItems(p); err != nil {
+		return nil, nil, err
+	}
+	if c, ok := p["currency"]; ok && c != ss.currency {
+		return nil, nil, invalid("", "currency", "The currency does not match the currency of the line items.")
+	}
+	if err := ss.readMethods(p); err != nil {
+		return nil, nil, err
+	}
+	if ss.total == 0 {
+		ss.paymentStatus = "no_payment_required"
+	} else if ss.total < minimum(ss.currency) {
+		return nil, nil, invalid("amount_too_small", "", "The Checkout Session's total amount due must add up to at least %s", format(minimum(ss.currency), ss.currency))
+	} else if ss.total > maximum(ss.currency) {
+		return nil, nil, invalid("amount_too_large", "", "The Checkout Session's total amount due must be no more than %s", format(maximum(ss.currency), ss.currency))
+	}
+
+	at, given, err := p.integer("expires_at")
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !given:
+		ss.expiresAt = ss.created + int64(24*time.Hour/time.Second)
+	case at < ss.created+int64(30*time.Minute/time.Second):
+		return nil, nil, invalid("", "expires_at", "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.")
+	case at > ss.created+int64(24*time.Hour/time.Second):
+		return nil, nil, invalid("", "expires_at", "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.")
+	default:
+		ss.expiresAt = at
+	}
+	return ss, expand, nil
+}
+
+func (p params) email(name string) *apiError {
+	if v, ok := p[name]; ok {
+		if a, err := mail.ParseAddress(v); err != nil || a.Address != v {
+			return invalid("email_invalid", name, "Invalid email address: %s", v)
+		}
+	}
+	return nil
+}
+
+func (ss *session) readItems(p params) *apiError {
+	indexes := map[int]bool{}
+	for name := range p {
+		if segs := segments(name); len(segs) > 1 && segs[0] == "line_items" {
+			n, _ := strconv.Atoi(segs[1])
+			indexes[n] = true
+		}
+	}
+	if len(indexes) == 0 {
+		return missingParam("line_items")
+	}
+	if len(indexes) > 100 {
+		return invalid("", "line_items", "You may only specify up to 100 line items.")
+	}
+	order := make([]int, 0, len(indexes))
+	for n := range indexes {
+		order = append(order, n)
+	}
+	sort.Ints(order)
+	for _, n := range order {
+		at := "line_items[" + strconv.Itoa(n) + "]"
+		price := at + "[price_data]"
+		it := item{name: p[price+"[product_data][name]"], description: p[price+"[product_data][description]"]}
+		for _, name := range []string{price + "[currency]", price + "[product_data][name]", price + "[unit_amount]", at + "[quantity]"} {
+			if _, ok := p[name]; !ok {
+				return missingParam(name)
+			}
+		}
+		currency := p[price+"[currency]"]
+		if !knownCurrency(lower(currency)) {
+			return invalid("", price+"[currency]", "Invalid currency: %s. Stripe currently supports these currencies: %s", currency, currencies)
+		}
+		if ss.currency == "" {
+			ss.currency = lower(currency)
+		}
+		if ss.currency != lower(currency) {
+			return invalid("", price+"[currency]", "All line items must have the same currency.")
+		}
+		var err *apiError
+		if it.unit, _, err = p.integer(price + "[unit_amount]"); err != nil {
+			return err
+		}
+		if it.quantity, _, err = p.integer(at + "[quantity]"); err != nil {
+			return err
+		}
+		switch {
+		case it.unit < 0:
+			return invalid("parameter_invalid_integer", price+"[unit_amount]", "Invalid non-negative integer")
+		case it.unit > maximum(ss.currency):
+			return invalid("amount_too_large", price+"[unit_amount]", "Amount must be no more than %s", format(maximum(ss.currency), ss.currency))
+		case it.unit%step(ss.currency) != 0:
+			return invalid("", price+"[unit_amount]", "Amounts in %s must be a multiple of %d.", ss.currency, step(ss.currency))
+		case it.quantity < 1:
+			return invalid("parameter_invalid_integer", at+"[quantity]", "This value must be greater than or equal to 1.")
+		case it.quantity > 999_999:
+			return invalid("parameter_invalid_integer", at+"[quantity]", "This value must be less than or equal to 999999.")
+		}
+		if it.metadata, err = p.metadata(price + "[product_data][metadata]"); err != nil {
+			return err
+		}
+		ss.items = append(ss.items, it)
+		// 10^12 × 10^6 fits; the sum is bounded as it grows.
+		if ss.subtotal += it.unit * it.quantity; ss.subtotal > maximum(ss.currency) {
+			return invalid("amount_too_large", "", "The Checkout Session's total amount due must be no more than %s", format(maximum(ss.currency), ss.currency))
+		}
+	}
+	ss.total = ss.subtotal
+	return nil
+}
+
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// knownMethods are payment methods that a session may name.
+var knownMethods = []string{
+	"card", "acss_debit", "affirm", "afterpay_clearpay", "alipay", "au_becs_debit", "bacs_debit", "bancontact", "blik", "boleto", "cashapp", "customer_balance", "eps", "fpx",
+	"giropay", "grabpay", "ideal", "klarna", "konbini", "link", "oxxo", "p24", "paynow", "paypal", "pix", "promptpay", "revolut_pay", "sepa_debit", "sofort", "swish", "us_bank_account", "wechat_pay", "zip",
+}
+
+func (ss *session) readMethods(p params) *apiError {
+	ss.methods = p.list("payment_method_types")
+	if len(ss.methods) == 0 {
+		ss.dynamicMethods = true
+		ss.methods = []string{"card", bankMethod(ss.currency)}
+		return nil
+	}
+	for i, m := range ss.methods {
+		name := "payment_method_types[" + strconv.Itoa(i) + "]"
+		if !contains(knownMethods, m) {
+			return invalid("", name, "Invalid %s: must be one of %v", name, knownMethods)
+		}
+		if contains(ss.methods[:i], m) {
+			return invalid("", "payment_method_types", "You cannot name a payment method twice.")
+		}
+	}
+	return nil
+}
+
+// delayedMethod is the session's method that pays later, or "".
+func (ss *session) delayedMethod() string {
+	for _, m := range ss.methods {
+		if delayed(m) {
+			return m
+		}
+	}
+	return ""
+}
+
+// add gives a checked session its ids and keeps it.
+func (s *Stripe) add(ss *session) {
+	ss.id = s.id("cs_test_a1", 56)
+	for i := range ss.items {
+		it := &ss.items[i]
+		it.id, it.price, it.product = s.id("li_1", 23), s.id("price_1", 23), s.id("prod_", 14)
+	}
+	ss.url = s.base + "/pay/" + ss.id
+	s.sessions = append(s.sessions, ss)
+	s.byID[ss.id] = ss
+	if s.nextExpiry == 0 || ss.expiresAt < s.nextExpiry {
+		s.nextExpiry = ss.expiresAt
+	}
+}
+
+// expireDue ends the open sessions whose time has come. Every way in calls it first, so that an expiry is never missed.
+func (s *Stripe) expireDue() {
+	now := s.now()
+	if s.nextExpiry == 0 || now < s.nextExpiry {
+		return
+	}
+	s.nextExpiry = 0
+	for _, ss := range s.sessions {
+		if ss.status != "open" {
+			continue
+		}
+		if ss.expiresAt <= now {
+			s.expire(ss, cause{})
+		} else if s.nextExpiry == 0 || ss.expiresAt < s.nextExpiry {
+			s.nextExpiry = ss.expiresAt
+		}
+	}
+}
+
+func (s *Stripe) expire(ss *session, c cause) {
+	ss.status = "expired"
+	if pi := ss.intent; pi != nil && pi.status == "requires_payment_method" {
+		pi.status, pi.canceledAt, pi.reason = "canceled", s.now(), "automatic"
+		s.emit("payment_intent.canceled", pi.json(nil), c)
+	}
+	s.emit("checkout.session.expired", ss.json(nil), c)
+}
+
+// SessionParams describe a session that CreateSession makes without a request, as a site's own code would make it.
+type SessionParams struct {
+	Name       string            // of the one line item; default "Booking"
+	Amount     int64             // in the currency's minor unit; 0: nothing to pay
+	Currency   string            // default usd
+	Quantity   int64             // default 1
+	Metadata   map[string]string // of the session
+	SuccessURL string            // default https://example.com/success?session_id={CHECKOUT_SESSION_ID}
+	CancelURL  string
+
+	IntentMetadata     map[string]string // of the payment intent; nil: none, as on Stripe
+	ClientReferenceID  string
+	CustomerEmail      string
+	PaymentMethodTypes []string  // nil: Stripe's choice, which is card first and a bank's delayed method
+	ExpiresAt          time.Time // zero: in 24 hours
+	Tax, Shipping      int64     // come on top of the amount; the API of the stand-in has no way to ask for them
+	Discount           int64     // is taken off
+}
+
+// Session is a checkout session as it is now.
+type Session struct {
+	ID, URL             string
+	Status              string // open, complete, expired
+	PaymentStatus       string // unpaid, paid, no_payment_required
+	PaymentIntent       string // empty until the customer has tried to pay
+	PaymentIntentStatus string
+	Currency            string
+	AmountSubtotal      int64
+	AmountTotal         int64
+	Metadata            map[string]string
+	ClientReferenceID   string
+	CustomerEmail       string
+	Created, ExpiresAt  time.Time
+	JSON                []byte // as the API answers it, without expansion
+}
+
+func (ss *session) export() Session {
+	out := Session{
+		ID: ss.id, Status: ss.status, PaymentStatus: ss.paymentStatus, Currency: ss.currency, AmountSubtotal: ss.subtotal, AmountTotal: ss.total,
+		Metadata: map[string]string{}, ClientReferenceID: ss.clientReference, CustomerEmail: ss.email,
+		Created: time.Unix(ss.created, 0).UTC(), ExpiresAt: time.Unix(ss.expiresAt, 0).UTC(), JSON: encode(ss.json(nil)),
+	}
+	for k, v := range ss.metadata {
+		out.Metadata[k] = v
+	}
+	if ss.status == "open" {
+		out.URL = ss.url
+	}
+	if ss.intent != nil {
+		out.PaymentIntent, out.PaymentIntentStatus = ss.intent.id, ss.intent.status
+	}
+	return out
+}
+
+// CreateSession makes a session as POST /v1/checkout/sessions would, with the same checks.
+func (s *Stripe) CreateSession(sp SessionParams) (Session, error) {
+	p := params{"mode": "payment", "success_url": sp.SuccessURL, "line_items[0][quantity]": strconv.FormatInt(sp.Quantity, 10)}
+	set := func(name, value, otherwise string) {
+		if value == "" {
+			value = otherwise
+		}
+		if value != "" {
+			p[name] = value
+		}
+	}
+	set("success_url", sp.SuccessURL, "https://example.com/success?session_id="+sessionTemplate)
+	set("cancel_url", sp.CancelURL, "")
+	set("client_reference_id", sp.ClientReferenceID, "")
+	set("customer_email", sp.CustomerEmail, "")
+	set("line_items[0][price_data][currency]", sp.Currency, "usd")
+	set("line_items[0][price_data][product_data][name]", sp.Name, "Booking")
+	set("line_items[0][price_data][unit_amount]", strconv.FormatInt(sp.Amount, 10), "")
+	if sp.Quantity == 0 {
+		p["line_items[0][quantity]"] = "1"
+	}
+	if !sp.ExpiresAt.IsZero() {
+		p["expires_at"] = strconv.FormatInt(sp.ExpiresAt.Unix(), 10)
+	}
+	for k, v := range sp.Metadata {
+		p["metadata["+k+"]"] = v
+	}
+	for k, v := range sp.IntentMetadata {
+		p["payment_intent_data[metadata]["+k+"]"] = v
+	}
+	for i, m := range sp.PaymentMethodTypes {
+		p["payment_method_types["+strconv.Itoa(i)+"]"] = m
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expireDue()
+	ss, _, err := s.newSession(p)
+	if err != nil {
+		return Session{}, wrap("create session", err)
+	}
+	ss.tax, ss.shipping, ss.discount = sp.Tax, sp.Shipping, sp.Discount
+	ss.total = ss.subtotal + sp.Tax + sp.Shipping - sp.Discount
+	if ss.total < 0 || sp.Tax < 0 || sp.Shipping < 0 || sp.Discount < 0 {
+		return Session{}, wrap("create session", invalid("", "", "Tax, Shipping, Discount and the total must not be negative."))
+	}
+	ss.paymentStatus = "unpaid"
+	if ss.total == 0 {
+		ss.paymentStatus = "no_payment_required"
+	}
+	s.add(ss)
+	s.pump()
+	return ss.export(), nil
+}
+
+// Session returns the session with this id, as it is now.
+func (s *Stripe) Session(id string) (Session, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expireDue()
+	s.pump()
+	if ss := s.byID[id]; ss != nil {
+		return ss.export(), true
+	}
+	return Session{}, false
+}
+
+// Sessions are all sessions, oldest first.
+func (s *Stripe) Sessions() []Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expireDue()
+	s.pump()
+	out := make([]Session, len(s.sessions))
+	for i, ss := range s.sessions {
+		out[i] = ss.export()
+	}
+	return out
+}
+
+// Tick lets the stand-in look at its clock: open sessions whose time has come expire, with their event. Requests and
+// every other method do so too; only a clock that moves while nothing else happens needs it.
+func (s *Stripe) Tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expireDue()
+	s.pump()
+}

@@ -1,0 +1,90 @@
+// Package sqlstore keeps the records of package store in an SQL database,
+// through database/sql. It imports no driver: the caller opens the database with
+// one of its choice and hands over the *sql.DB.
+//
+// # Open
+//
+// On SQLite, with modernc.org/sqlite (pure Go) or github.com/mattn/go-sqlite3;
+// this data source name is right for both, the drivers are called "sqlite" and
+// "sqlite3":
+//
+//	db, err := sql.Open("sqlite",
+//		"file:bookings.db?_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate")
+//	...
+//	st, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+//	...
+//	err = st.Migrate(ctx)
+//
+// Before modernc's version 1.55 the same is written
+// _pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate.
+// The store looks at the settings before its first write, and refuses to write
+// with an error that names what to add:
+//
+//   - _busy_timeout: how long, in milliseconds, a writer waits for another
+//     process. Writers of one Store wait in a line of their own before that,
+//     until their ctx ends.
+//   - _journal_mode=WAL: readers never wait for a writer, nor it for them. It
+//     needs a file on a local disk; each connection to ":memory:" would be
+//     another database.
+//   - _synchronous=FULL: what was committed outlives a power cut.
+//   - _txlock=immediate is for the caller's own transactions; see Join. What
+//     this package does is right without it.
+//
+// SQLite 3.37 or newer is needed. [SQLite] is the one dialect so far.
+//
+// # Schema
+//
+// [Store.Migrate] brings the tables up to date, from any number of processes at
+// once. Those who have a migration tool take the same steps from [Migrations].
+// The names of the tables start with Config.TablePrefix, "stripebooking_" unless
+// set: bookings, payments, events, event_handlers, history, seats, changes, and
+// migrations. They are there to be read by anybody, for reports and dashboards;
+// write to them only through this package. Times are milliseconds since 1970
+// UTC, amounts are in Stripe's minor unit.
+//
+// # Join
+//
+// The caller's own tables can be written in the same transaction as a Change,
+// in two ways. With InTx, the store's transaction runs the caller's code for
+// each Change that applies, whoever asked for it: webhook, confirm or
+// reconciler.
+//
+//	sqlstore.Config{DB: db, Dialect: sqlstore.SQLite,
+//		InTx: func(ctx context.Context, tx *sql.Tx, c store.Change) error {
+//			if c.Booking == nil {
+//				return nil
+//			}
+//			_, err := tx.ExecContext(ctx, "INSERT INTO outbox (booking_id) VALUES (?)", c.Booking.ID)
+//			return err
+//		}}
+//
+// With [Store.With], the library works within a transaction of the caller's; the
+// services take such a store in methods called With of their own.
+//
+//	tx, err := db.BeginTx(ctx, nil) // immediate: _txlock in the data source name
+//	...
+//	defer tx.Rollback()
+//	res, err := st.With(tx).Apply(ctx, change)
+//	if err != nil {
+//		return err // store.ErrConflict: nothing of the Change is in tx
+//	}
+//	_, err = tx.ExecContext(ctx, "INSERT INTO outbox (booking_id) VALUES (?)", res.Booking.ID)
+//	...
+//	return tx.Commit() // only now is it final
+//
+// # How it works
+//
+// A Change is one transaction. Its rows are inserted in the order in which a
+// conflict is judged: the key (table changes), the version (history), the
+// payment intents (payments), the seats (seats). Each insert names its unique
+// key and does nothing when that is taken, which the store reads off the count
+// of rows; it then gives up the whole transaction, and reads what the winner
+// left. So a race is decided by a unique key alone, and no error of the database
+// about one ever comes out.
+//
+// A failed call returns the driver's error, wrapped. Worth a second try at once
+// are only failures of the transaction as a whole, such as a serialization
+// failure or a deadlock elsewhere; those the store tries itself, five times in
+// all. SQLITE_BUSY after the busy timeout comes back to the caller, and
+// store.IsTransient is true for it.
+package sqlstore

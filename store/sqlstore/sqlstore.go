@@ -1,0 +1,371 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carevia/stripebooking/store"
+)
+
+// DefaultPrefix starts the names of the tables when Config.TablePrefix is empty.
+const DefaultPrefix = "stripebooking_"
+
+// maxPrefix leaves room for the rest of the longest name within PostgreSQL's 63
+// bytes.
+const maxPrefix = 32
+
+// Config says where a Store keeps its records.
+type Config struct {
+	// DB is the database; required. The caller opens it, with a driver of its
+	// choice, and closes it.
+	DB *sql.DB
+
+	// Dialect is the kind of database; required.
+	Dialect *Dialect
+
+	// TablePrefix starts the name of every table and index: a lower-case
+	// letter, then lower-case letters, digits and underscores, 32 in all.
+	// Empty stands for DefaultPrefix.
+	TablePrefix string
+
+	// InTx, when set, runs within the transaction of every Change that applies,
+	// after all that the store writes and just before the commit, so that the
+	// caller's own tables change with it or not at all. It does not run for a
+	// replay or a conflict. It may run again, in a new transaction, when the one
+	// before could not commit. Its error undoes the Change and comes back
+	// wrapped from Apply. It must not end the transaction, and must use no other
+	// connection to write to the same SQLite database. What the Change left
+	// behind can be read through With(tx).
+	InTx func(ctx context.Context, tx *sql.Tx, c store.Change) error
+}
+
+// Store keeps the records in an SQL database. It implements [store.Store].
+type Store struct {
+	reader
+	db      *sql.DB
+	inTx    func(ctx context.Context, tx *sql.Tx, c store.Change) error
+	checked atomic.Bool
+	turn    chan struct{} // of the dialect's oneWriter; holds whoever writes
+}
+
+var _ store.Store = (*Store)(nil)
+
+// New returns a store over an open database. It does not connect yet. The error
+// names everything that is wrong with the Config.
+func New(cfg Config) (*Store, error) {
+	var errs []error
+	if cfg.DB == nil {
+		errs = append(errs, errors.New("DB is required"))
+	}
+	if cfg.Dialect == nil {
+		errs = append(errs, errors.New("Dialect is required"))
+	}
+	prefix, err := prefixOf(cfg.TablePrefix)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("sqlstore: config: %w", errors.Join(errs...))
+	}
+	return &Store{
+		reader: reader{schema: newSchema(cfg.Dialect, prefix), conn: cfg.DB},
+		db:     cfg.DB,
+		inTx:   cfg.InTx,
+		turn:   make(chan struct{}, 1),
+	}, nil
+}
+
+func prefixOf(prefix string) (string, error) {
+	if prefix == "" {
+		return DefaultPrefix, nil
+	}
+	for i, c := range []byte(prefix) {
+		letter := 'a' <= c && c <= 'z'
+		if !letter && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return "", fmt.Errorf("TablePrefix %q: a lower-case letter, then lower-case letters, digits and underscores are allowed", prefix)
+		}
+	}
+	if len(prefix) > maxPrefix {
+		return "", fmt.Errorf("TablePrefix has %d bytes, at most %d are allowed", len(prefix), maxPrefix)
+	}
+	return prefix, nil
+}
+
+// Apply makes a Change visible whole, or not at all. See [store.Store].
+func (s *Store) Apply(ctx context.Context, c store.Change) (res store.Result, err error) {
+	defer annotate(ctx, "apply", &err)
+	if err := c.Validate(); err != nil {
+		return store.Result{}, err
+	}
+	if done, err := s.applyNew(ctx, c, &res); done || err != nil {
+		return res, err
+	}
+	err = s.write(ctx, func(tx *sql.Tx) (err error) {
+		res, err = writer{s.schema, tx}.apply(ctx, c, s.hook(tx))
+		return err
+	})
+	var lost *lostError
+	if errors.As(err, &lost) {
+		return s.explain(ctx, c, lost)
+	}
+	if err != nil {
+		return store.Result{}, err
+	}
+	return res, nil
+}
+
+// applyNew takes the one-statement way where the dialect has one and the Change
+// fits it.
+func (s *Store) applyNew(ctx context.Context, c store.Change, res *store.Result) (bool, error) {
+	if s.dialect.applyNew == nil || s.inTx != nil || c.Booking == nil || c.Booking.Version != 0 || len(c.Claim) > 0 {
+		return false, nil
+	}
+	if err := s.check(ctx, s.db); err != nil {
+		return false, err
+	}
+	ok, err := s.dialect.applyNew(ctx, s.db, s.schema, c)
+	if ok {
+		*res = newResult(c)
+	}
+	return ok, err
+}
+
+// RecordFailure keeps a failed attempt at an event. See [store.Store].
+func (s *Store) RecordFailure(ctx context.Context, e store.Event, reason string, dead bool) (err error) {
+	defer annotate(ctx, "record failure", &err)
+	return s.write(ctx, func(tx *sql.Tx) error {
+		return writer{s.schema, tx}.recordFailure(ctx, e, reason, dead)
+	})
+}
+
+// RecordHandled notes that the user's handlers have succeeded. See [store.Store].
+func (s *Store) RecordHandled(ctx context.Context, eventID string, handlers []string, done bool, at time.Time) (err error) {
+	defer annotate(ctx, "record handled", &err)
+	return s.write(ctx, func(tx *sql.Tx) error {
+		return writer{s.schema, tx}.recordHandled(ctx, eventID, handlers, done, at)
+	})
+}
+
+// hook binds InTx to a transaction.
+func (s *Store) hook(tx *sql.Tx) func(context.Context, store.Change) error {
+	if s.inTx == nil {
+		return func(context.Context, store.Change) error { return nil }
+	}
+	return func(ctx context.Context, c store.Change) error {
+		if err := s.inTx(context.WithValue(ctx, withinKey{}, s), tx, c); err != nil {
+			return fmt.Errorf("InTx: %w", err)
+		}
+		return nil
+	}
+}
+
+// check looks at the connection's settings until they have once been right.
+func (s *Store) check(ctx context.Context, c conn) error {
+	if s.dialect.check == nil || s.checked.Load() {
+		return nil
+	}
+	if err := s.dialect.check(ctx, c); err != nil {
+		return err
+	}
+	s.checked.Store(true)
+	return nil
+}
+
+// How often and how soon a transaction is run again that failed for nothing but
+// the company it had.
+const (
+	maxTries   = 5
+	firstPause = 5 * time.Millisecond
+)
+
+// write runs fn in a transaction of its own.
+func (s *Store) write(ctx context.Context, fn func(*sql.Tx) error) error {
+	if err := s.check(ctx, s.db); err != nil {
+		return err
+	}
+	for try, pause := 1, firstPause; ; try, pause = try+1, 2*pause {
+		err := s.writeOnce(ctx, fn)
+		if err == nil || try == maxTries || s.dialect.again == nil || !s.dialect.again(err) || !sleep(ctx, pause) {
+			return err
+		}
+	}
+}
+
+// sleep reports whether it lasted: ctx may end it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Store) writeOnce(ctx context.Context, fn func(*sql.Tx) error) error {
+	done, err := s.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	tx, err := s.db.BeginTx(ctx, s.dialect.txOptions)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do; else fn's error is the news
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// withinKey marks the ctx of an InTx with its Store.
+type withinKey struct{}
+
+// takeTurn lets this process's writers go to the database one after the other,
+// first come, first served, where it has room for one only. What is right does
+// not depend on it: other processes don't stand in this line, and the database
+// decides. But a busy timeout is a race of sleepers, which a few of a thousand
+// writers would lose.
+func (s *Store) takeTurn(ctx context.Context) (done func(), err error) {
+	if !s.dialect.oneWriter {
+		return func() {}, nil
+	}
+	if ctx.Value(withinKey{}) == s {
+		return nil, errors.New("called within InTx, whose transaction is the only one that can write: use With(tx)")
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// With returns a store that works within the caller's transaction: what it
+// writes is final, and visible to others, once the caller commits. It neither
+// commits nor rolls back. A call that fails or loses leaves nothing behind in
+// the transaction, and all that the caller wrote before stays, since each runs
+// under a savepoint. InTx runs within the caller's transaction as well.
+//
+// On SQLite begin the transaction with _txlock=immediate in the data source
+// name, or write before you read: a transaction that has read first cannot
+// write any more once another connection has written (SQLITE_BUSY_SNAPSHOT).
+//
+// Make one joined store for a transaction and use it for all calls in it; only
+// within InTx, make another from the transaction that it is given.
+func (s *Store) With(tx *sql.Tx) store.Store {
+	mu := new(sync.Mutex)
+	return &joined{reader: reader{schema: s.schema, conn: tx, mu: mu}, outer: s, tx: tx, mu: mu}
+}
+
+// joined is a store within the caller's transaction. mu keeps one caller's
+// statements from between the savepoint of another and its release.
+type joined struct {
+	reader
+	outer *Store
+	tx    *sql.Tx
+	mu    *sync.Mutex
+}
+
+func (j *joined) Apply(ctx context.Context, c store.Change) (res store.Result, err error) {
+	defer annotate(ctx, "apply (joined)", &err)
+	if err := c.Validate(); err != nil {
+		return store.Result{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err = j.write(ctx, func() (err error) {
+		res, err = writer{j.schema, j.tx}.apply(ctx, c, j.outer.hook(j.tx))
+		return err
+	})
+	var lost *lostError
+	if errors.As(err, &lost) {
+		return reader{schema: j.schema, conn: j.tx}.explain(ctx, c, lost)
+	}
+	if err != nil {
+		return store.Result{}, err
+	}
+	return res, nil
+}
+
+func (j *joined) RecordFailure(ctx context.Context, e store.Event, reason string, dead bool) (err error) {
+	defer annotate(ctx, "record failure (joined)", &err)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.write(ctx, func() error {
+		return writer{j.schema, j.tx}.recordFailure(ctx, e, reason, dead)
+	})
+}
+
+func (j *joined) RecordHandled(ctx context.Context, eventID string, handlers []string, done bool, at time.Time) (err error) {
+	defer annotate(ctx, "record handled (joined)", &err)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.write(ctx, func() error {
+		return writer{j.schema, j.tx}.recordHandled(ctx, eventID, handlers, done, at)
+	})
+}
+
+// write runs fn under a savepoint, which it undoes when fn fails or panics.
+func (j *joined) write(ctx context.Context, fn func() error) (err error) {
+	if err := j.outer.check(ctx, j.tx); err != nil {
+		return err
+	}
+	if _, err := j.tx.ExecContext(ctx, "SAVEPOINT stripebooking"); err != nil {
+		return err
+	}
+	ok := false
+	defer func() {
+		if ok {
+			return
+		}
+		// Also when ctx has ended: the caller may go on with another.
+		ctx := context.WithoutCancel(ctx)
+		_, undo := j.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT stripebooking")
+		if undo == nil {
+			_, undo = j.tx.ExecContext(ctx, "RELEASE SAVEPOINT stripebooking")
+		}
+		if undo != nil && err != nil {
+			// Never ErrConflict or a replay while a part of the Change is in.
+			err = fmt.Errorf("the transaction must be rolled back: %w (after: %v)", undo, err)
+		}
+	}()
+	if err := fn(); err != nil {
+		return err
+	}
+	if _, err := j.tx.ExecContext(ctx, "RELEASE SAVEPOINT stripebooking"); err != nil {
+		return err
+	}
+	ok = true
+	return nil
+}
+
+// annotate names the operation in its error, and makes sure that the error of a
+// call whose ctx has ended says so, whatever the driver made of it.
+func annotate(ctx context.Context, op string, err *error) {
+	e := *err
+	if e == nil {
+		return
+	}
+	if over := ctx.Err(); over != nil && !errors.Is(e, over) && ofDriver(e) {
+		*err = fmt.Errorf("sqlstore: %s: %w: %w", op, over, e)
+		return
+	}
+	*err = fmt.Errorf("sqlstore: %s: %w", op, e)
+}
+
+func ofDriver(err error) bool {
+	for _, known := range []error{store.ErrNotFound, store.ErrConflict, store.ErrMismatch, store.ErrInvalid} {
+		if errors.Is(err, known) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,167 @@
+package storetest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/store"
+)
+
+// contextCases are about G6.
+func contextCases() []testCase {
+	return []testCase{
+		{
+			name:   "context-cancelled",
+			reason: "a call whose context was cancelled writes nothing and says so",
+			run: func(e *env) {
+				ctx, cancel := context.WithCancel(e.ctx)
+				cancel()
+				contextOver(e, ctx, context.Canceled)
+			},
+		},
+		{
+			name:   "context-expired",
+			reason: "a call that is past its deadline writes nothing and says so",
+			run: func(e *env) {
+				ctx, cancel := context.WithDeadline(e.ctx, time.Now().Add(-time.Second))
+				defer cancel()
+				contextOver(e, ctx, context.DeadlineExceeded)
+			},
+		},
+		{
+			name:   "context-ends-midway",
+			reason: "wherever a call is stopped, its outcome is all or nothing, and the same Change again finds out which",
+			run:    contextMidway,
+		},
+	}
+}
+
+func contextOver(e *env, ctx context.Context, want error) {
+	c := paid("evt-1", "b-1", "pi-1")
+	c.Event = anEvent("evt-1")
+	c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 1, Count: 1}}
+	before := e.look(c)
+
+	stopped := func(what string, err error) {
+		e.Helper()
+		require.ErrorIs(e, err, want, what)
+		require.True(e, store.IsTransient(err), what)
+	}
+	all := func() {
+		r, err := e.Apply(ctx, c)
+		stopped("Apply", err)
+		require.False(e, r.Applied)
+		stopped("RecordFailure", e.RecordFailure(ctx, *c.Event, "x", true))
+		stopped("RecordHandled", e.RecordHandled(ctx, "evt-1", []string{"mail"}, true, at(1)))
+		_, err = e.Booking(ctx, "b-1")
+		stopped("Booking", err)
+		_, err = e.BookingBySession(ctx, "cs-1")
+		stopped("BookingBySession", err)
+		_, _, err = e.BookingsByUser(ctx, someUser, store.Page{})
+		stopped("BookingsByUser", err)
+		_, err = e.History(ctx, "b-1")
+		stopped("History", err)
+		_, err = e.Payment(ctx, "pi-1")
+		stopped("Payment", err)
+		_, _, err = e.PaymentsByBooking(ctx, "b-1", store.Page{})
+		stopped("PaymentsByBooking", err)
+		_, _, err = e.PaymentsByUser(ctx, someUser, store.Page{})
+		stopped("PaymentsByUser", err)
+		_, err = e.Event(ctx, "evt-1")
+		stopped("Event", err)
+		_, _, err = e.Events(ctx, store.EventFilter{}, store.Page{})
+		stopped("Events", err)
+	}
+	all()
+	require.Equal(e, before, e.look(c), "nothing is written")
+
+	first := e.apply(c) // the same Change, in time
+	require.Equal(e, 1, first.Event.Attempts)
+	after := e.look(c)
+	all() // and with something to find
+	require.Equal(e, after, e.look(c))
+	e.replayed(c)
+	e.claimable("room", 1, 0)
+}
+
+func contextMidway(e *env) {
+	for n := range 16 {
+		id := name("b", n)
+		c := paid("evt-"+id, id, "pi-"+id)
+		c.Booking.UserID, c.Payments[0].UserID = "user-"+id, "user-"+id
+		c.Event = anEvent("evt-" + id)
+		c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 16, Count: 1}}
+
+		r, err := e.Apply(newFuse(e.ctx, n), c)
+		visible := maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, id) }) != nil
+		switch {
+		case err != nil:
+			require.ErrorIs(e, err, context.Canceled, "stopped after %d looks at the context", n)
+			require.False(e, r.Applied)
+		default:
+			require.True(e, r.Applied)
+			require.True(e, visible)
+		}
+		v := e.look(c)
+		require.Equal(e, visible, v.Event != nil, "the ledger row is there if and only if the booking is")
+		require.Equal(e, visible, len(v.Payments) == 1, "the payment is there if and only if the booking is")
+		require.Equal(e, visible, len(v.History) == 1, "the history line is there if and only if the booking is")
+
+		again, err := e.Apply(e.ctx, c)
+		require.NoError(e, err)
+		require.Equal(e, !visible, again.Applied, "the same Change again finds out")
+		require.EqualValues(e, 1, again.Booking.Version)
+		require.Len(e, again.Payments, 1)
+		require.Len(e, again.Booking.Seats, 1)
+		require.Equal(e, 1, again.Event.Attempts)
+
+		before := e.event(c.Event.ID)
+		err = e.RecordHandled(newFuse(e.ctx, n), c.Event.ID, []string{"mail"}, false, at(1))
+		if err != nil {
+			require.ErrorIs(e, err, context.Canceled)
+		}
+		if now := e.event(c.Event.ID); err == nil || len(now.Handlers) > 0 {
+			before.Handlers, before.UpdatedAt = []string{"mail"}, at(1)
+			require.Equal(e, before, now)
+		} else {
+			require.Equal(e, before, now)
+		}
+	}
+	e.claimable("room", 16, 0)
+}
+
+// fuse is a context that is cancelled once it has been looked at a number of
+// times: a way to stop a call at each of its steps in turn, without a clock.
+type fuse struct {
+	context.Context
+	mu    sync.Mutex
+	looks int
+	done  chan struct{}
+}
+
+func newFuse(ctx context.Context, looks int) *fuse {
+	return &fuse{Context: ctx, looks: looks, done: make(chan struct{})}
+}
+
+func (f *fuse) Done() <-chan struct{} {
+	_ = f.look()
+	return f.done
+}
+
+func (f *fuse) Err() error { return f.look() }
+
+func (f *fuse) look() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looks--
+	if f.looks == -1 {
+		close(f.done)
+	}
+	if f.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package storetest
+
+import (
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/store"
+)
+
+// seatCases are about seats outside races.
+func seatCases() []testCase {
+	return []testCase{
+		{
+			name:   "seats-picked",
+			reason: "the adapter picks free seats numbered 1 to the capacity, as many as asked for, no seat twice",
+			run:    seatsPicked,
+		},
+		{
+			name:   "seats-all-or-none",
+			reason: "a claim of more seats than are free takes none, on no slot of the Change",
+			run:    seatsAllOrNone,
+		},
+		{
+			name:   "seats-released",
+			reason: "released seats are another's to take, again and again, and the seats that were kept are not",
+			run:    seatsReleased,
+		},
+		{
+			name:   "seats-reclaimed",
+			reason: "a Change may release its seats and claim on the same slot: the released ones count as free",
+			run:    seatsReclaimed,
+		},
+		{
+			name:   "seats-kept",
+			reason: "a Change that is not about seats keeps them, on whatever it does to the booking",
+			run:    seatsKept,
+		},
+		{
+			name:   "seats-capacity",
+			reason: "a capacity that changes from claim to claim counts for that claim alone",
+			run:    seatsCapacity,
+		},
+	}
+}
+
+func seatsPicked(e *env) {
+	taken := map[store.Seat]bool{}
+	for i, count := range []int{2, 1, 3} {
+		id := name("b", i)
+		b := e.apply(claiming("k-"+id, id,
+			store.SeatClaim{Slot: "room", Capacity: 6, Count: count},
+			store.SeatClaim{Slot: "pool", Capacity: 3, Count: 1})).Booking
+		require.Equal(e, b.Seats, e.booking(id).Seats)
+		require.Len(e, b.Seats, count+1)
+		in := map[string]int{}
+		for _, s := range b.Seats {
+			require.False(e, taken[s], "seat %v is given twice", s)
+			taken[s] = true
+			in[s.Slot]++
+			require.GreaterOrEqual(e, s.Number, 1)
+			require.LessOrEqual(e, s.Number, map[string]int{"room": 6, "pool": 3}[s.Slot])
+		}
+		require.Equal(e, map[string]int{"room": count, "pool": 1}, in)
+		require.Len(e, b.Claims, 2, "what it needs is kept beside what it has")
+	}
+	require.Len(e, taken, 9)
+	e.claimable("room", 6, 0)
+	e.claimable("pool", 3, 0)
+}
+
+func seatsAllOrNone(e *env) {
+	e.apply(claiming("k-1", "b-1", store.SeatClaim{Slot: "room", Capacity: 3, Count: 2}))
+	for _, claims := range [][]store.SeatClaim{
+		{{Slot: "room", Capacity: 3, Count: 2}},
+		{{Slot: "room", Capacity: 3, Count: 3}},
+		{{Slot: "pool", Capacity: 2, Count: 2}, {Slot: "room", Capacity: 3, Count: 2}},
+		{{Slot: "room", Capacity: 3, Count: 2}, {Slot: "pool", Capacity: 2, Count: 2}},
+	} {
+		r := e.conflict(store.ConflictSeats, claiming("k-2", "b-2", claims...))
+		require.Nil(e, r.Booking)
+	}
+	e.claimable("room", 3, 1)
+	e.claimable("pool", 2, 2)
+}
+
+func seatsReleased(e *env) {
+	one := []store.SeatClaim{{Slot: "room", Capacity: 1, Count: 1}}
+	owner := *e.apply(claiming("k-0", "b-0", one...)).Booking
+	seat := owner.Seats
+	for i := 1; i <= 4; i++ { // the seat wanders from booking to booking
+		id := name("b", i)
+		e.conflict(store.ConflictSeats, claiming("k-"+id, id, one...))
+		c := step("k-free-"+id, owner, func(b *store.Booking) { b.State = store.StateExpired })
+		c.Release = seat
+		freed := e.apply(c).Booking
+		require.Empty(e, freed.Seats)
+		require.Empty(e, e.booking(owner.ID).Seats)
+		owner = *e.apply(claiming("k-"+id, id, one...)).Booking
+		require.Equal(e, seat, owner.Seats)
+		// The one that lost it can go on without it, and can't have it back.
+		back := step("k-back-"+id, *freed, nil)
+		back.Claim = one
+		e.conflict(store.ConflictSeats, back)
+		back.Claim = nil
+		require.Empty(e, e.apply(back).Booking.Seats)
+	}
+
+	// Some of several.
+	b := *e.apply(claiming("k-many", "b-many", store.SeatClaim{Slot: "hall", Capacity: 3, Count: 3})).Booking
+	c := step("k-some", b, nil)
+	c.Release = b.Seats[1:2]
+	r := e.apply(c)
+	require.Equal(e, sorted([]store.Seat{b.Seats[0], b.Seats[2]}), sorted(r.Booking.Seats))
+	require.Equal(e, b.Seats[1:2], e.apply(claiming("k-next", "b-next", store.SeatClaim{Slot: "hall", Capacity: 3, Count: 1})).Booking.Seats)
+	e.claimable("hall", 3, 0)
+}
+
+func seatsReclaimed(e *env) {
+	b := *e.apply(claiming("k-1", "b-1", store.SeatClaim{Slot: "room", Capacity: 2, Count: 2})).Booking
+	c := step("k-2", b, nil)
+	c.Release = b.Seats
+	c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 2, Count: 1}, {Slot: "hall", Capacity: 5, Count: 2}}
+	r := e.apply(c)
+	in := map[string]int{}
+	for _, s := range r.Booking.Seats {
+		in[s.Slot]++
+	}
+	require.Equal(e, map[string]int{"room": 1, "hall": 2}, in)
+	require.Equal(e, *r.Booking, e.booking("b-1"))
+	e.claimable("room", 2, 1)
+	e.claimable("hall", 5, 3)
+}
+
+func seatsKept(e *env) {
+	b := *e.apply(claiming("k-1", "b-1", store.SeatClaim{Slot: "room", Capacity: 4, Count: 2})).Booking
+	seats := sorted(b.Seats)
+	for i, state := range []store.State{store.StateCancelled, store.StateConflicted, store.StateRefunded} {
+		c := step(name("k-state", i), b, func(b *store.Booking) { b.State, b.Claims = state, nil })
+		b = *e.apply(c).Booking
+		require.Equal(e, seats, sorted(b.Seats))
+	}
+	// One more beside those it has.
+	c := step("k-more", b, nil)
+	c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 4, Count: 1}}
+	b = *e.apply(c).Booking
+	require.Len(e, b.Seats, 3)
+	for _, s := range seats {
+		require.Contains(e, b.Seats, s)
+	}
+	require.Equal(e, b, e.booking("b-1"))
+	e.claimable("room", 4, 1)
+}
+
+func seatsCapacity(e *env) {
+	claim := func(id string, capacity, count int) store.Change {
+		return claiming("k-"+id, id, store.SeatClaim{Slot: "room", Capacity: capacity, Count: count})
+	}
+	high := e.apply(claim("b-1", 10, 8)).Booking
+	// Now the room has 5 seats only; those that are numbered 6 and up do not
+	// count, neither as free nor as taken.
+	free := 5
+	for _, s := range high.Seats {
+		if s.Number <= 5 {
+			free--
+		}
+	}
+	if free > 0 {
+		b := e.apply(claim("b-2", 5, free)).Booking
+		for _, s := range b.Seats {
+			require.LessOrEqual(e, s.Number, 5)
+			require.NotContains(e, high.Seats, s)
+		}
+	}
+	e.conflict(store.ConflictSeats, claim("b-3", 5, 1))
+	// And it is enlarged.
+	b := e.apply(claim("b-4", 12, 12-8-free)).Booking
+	for _, s := range b.Seats {
+		require.NotContains(e, high.Seats, s)
+		require.LessOrEqual(e, s.Number, 12)
+	}
+	e.conflict(store.ConflictSeats, claim("b-5", 12, 1))
+}

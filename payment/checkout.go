@@ -285,7 +285,7 @@ func (w *till) resume(ctx context.Context, b store.Booking) (*store.Booking, *Ch
 		return next, nil, err
 	case "complete":
 		next, err := w.settle(ctx, b, ss)
-		if err == nil && next.State == store.StateHeld {
+		if err == nil && next.State == store.StateHeld && next.SessionID == b.SessionID {
 			// A delayed payment: the customer has done all there is to do.
 			return nil, &Checkout{BookingID: b.ID, SessionID: ss.facts.SessionID, ExpiresAt: ss.facts.ExpiresAt, Booking: *next}, nil
 		}
@@ -372,7 +372,7 @@ func (w *till) refused(ctx context.Context, b store.Booking, err error) (*store.
 
 // list goes through the sessions that Stripe has for the booking: settles those
 // that are complete, adopts the open one of this version and expires those of
-// others. next is nil when the booking stays as it is; used says that a session
+// older ones. next is nil when the booking stays as it is; used says that a session
 // was made from this version and is over.
 func (w *till) list(ctx context.Context, b store.Booking) (next *store.Booking, used bool, err error) {
 	sessions, err := w.s.stripe.sessionsSince(ctx, b.CreatedAt.Add(-sessionsBefore), func(ss session) bool {
@@ -401,14 +401,16 @@ func (w *till) list(ctx context.Context, b store.Booking) (next *store.Booking, 
 			}
 			used = used || mine
 		case "open":
-			if mine && booking.QuoteOf(b) == w.r.Quote {
+			if mine {
+				// Also at another quote: it can be let go of once it is attached.
 				next, err := w.attach(ctx, b, ss)
 				return next, false, err
 			}
-			if err := w.end(ctx, b, ss); err != nil {
-				return nil, false, err
-			}
-			used = used || mine
+			if o.Version < read {
+				if err := w.end(ctx, b, ss); err != nil {
+					return nil, false, err
+				}
+			} // else the booking has moved on since it was read: that is found below
 		default:
 			used = used || mine
 		}

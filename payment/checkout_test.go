@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,8 +29,8 @@ func TestCheckout(t *testing.T) {
 	assert.Equal(t, "someone@example.com", ss.CustomerEmail)
 	assert.Equal(t, start.Add(DefaultHold), ss.ExpiresAt)
 	assert.Equal(t, ss.ExpiresAt, c.ExpiresAt)
-	assert.Contains(t, string(ss.JSON), `"success_url":"https://example.com/success?session_id={CHECKOUT_SESSION_ID}"`)
-	assert.Contains(t, string(ss.JSON), `"cancel_url":"https://example.com/cancel"`)
+	assert.Contains(t, string(ss.JSON), `"success_url": "https://example.com/success?session_id={CHECKOUT_SESSION_ID}"`)
+	assert.Contains(t, string(ss.JSON), `"cancel_url": "https://example.com/cancel"`)
 	assert.Equal(t, c.BookingID, ss.Metadata["bookingId"])
 	assert.Equal(t, "45.00", ss.Metadata["amountToPay"])
 	assert.Equal(t, "Dhaka", ss.Metadata["city"])
@@ -41,8 +42,9 @@ func TestCheckout(t *testing.T) {
 	assert.Equal(t, c.Booking, b)
 
 	ss = w.paid(ss.ID)
-	e := w.event(intentSucceeded, ss.PaymentIntent)
-	assert.Contains(t, string(e.Object), `"bookingId":"`+c.BookingID+`"`, "the metadata is on the intent too")
+	f, err := decodeIntent(w.event(intentSucceeded, ss.PaymentIntent).Object)
+	require.NoError(t, err)
+	assert.Equal(t, ss.Metadata, f.Metadata, "the metadata is on the intent too")
 
 	// Paid, before the webhook: the retried attempt settles it.
 	c = w.checkout(w.request("a"))
@@ -73,6 +75,7 @@ func TestDoubleClick(t *testing.T) {
 	r.Seats = []store.SeatClaim{{Slot: "monday", Capacity: 10, Count: 1}}
 	got := make([]Checkout, 32)
 	errs := make([]error, 32)
+	w.pay.after = func(time.Duration) <-chan time.Time { return time.After(time.Millisecond) }
 	together(32, func(i int) { got[i], errs[i] = w.pay.Checkout(context.Background(), r) })
 	for i := range got {
 		require.NoError(t, errs[i])
@@ -84,6 +87,24 @@ func TestDoubleClick(t *testing.T) {
 	assert.Len(t, w.stripe.Sessions(), 1)
 	require.Len(t, w.bookings("user_7"), 1)
 	assert.Len(t, w.bookings("user_7")[0].Seats, 1)
+}
+
+// A click while the call of the first is still on its way to Stripe.
+func TestBusy(t *testing.T) {
+	w := newWorld(t)
+	gate := make(chan struct{})
+	var once sync.Once
+	w.pay.after = func(time.Duration) <-chan time.Time {
+		once.Do(func() { close(gate) }) // somebody was told to wait
+		return time.After(time.Millisecond)
+	}
+	w.stripe.Fail(createRoute, stripetest.Fault{Gate: gate})
+	got := make([]Checkout, 2)
+	errs := make([]error, 2)
+	together(2, func(i int) { got[i], errs[i] = w.pay.Checkout(context.Background(), w.request("a")) })
+	require.NoError(t, errors.Join(errs...))
+	assert.Equal(t, got[0].URL, got[1].URL)
+	assert.Len(t, w.stripe.Sessions(), 1)
 }
 
 // 32 attempts at one booking with two prices: in the end one session is open.

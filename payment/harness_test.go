@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/stripe/stripe-go/v76"
 
 	"github.com/carevia/stripebooking/booking"
 	"github.com/carevia/stripebooking/payment/stripetest"
@@ -65,6 +66,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	require.NoError(t, err)
 	// Waiting takes no time: what is waited for happens meanwhile anyway.
 	w.pay.after = unhurried
+	w.pay.stripe.(*client).backend.(*stripe.BackendImplementation).SetNetworkRetriesSleep(false)
 	return w
 }
 

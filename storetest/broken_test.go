@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carevia/stripebooking/store"
@@ -259,20 +260,14 @@ func force(ctx context.Context, s store.Store, c store.Change) (store.Result, er
 	}
 }
 
-// aside writes a ledger row in a transaction of its own.
-var asideKeys struct {
-	sync.Mutex
-	n int
-}
+var asides atomic.Int64
 
+// aside writes a ledger row in a transaction of its own.
 func aside(s store.Store, e *store.Event) {
 	if e == nil {
 		return
 	}
-	asideKeys.Lock()
-	asideKeys.n++
-	key := fmt.Sprintf("aside-%d", asideKeys.n)
-	asideKeys.Unlock()
+	key := fmt.Sprintf("aside-%d", asides.Add(1))
 	_, _ = s.Apply(context.Background(), store.Change{Key: key, Event: e})
 }
 
@@ -297,11 +292,12 @@ func (j *journal) note(do func(s store.Store) error) error {
 
 func (j *journal) Apply(ctx context.Context, c store.Change) (r store.Result, err error) {
 	kept := copied(c)
-	return r, j.note(func(s store.Store) error {
+	err = j.note(func(s store.Store) error {
 		got, err := s.Apply(ctx, kept)
 		r = got
 		return err
 	})
+	return r, err
 }
 
 func (j *journal) RecordFailure(ctx context.Context, e store.Event, reason string, dead bool) error {

@@ -142,6 +142,7 @@ func (l listing) all(e *env, limit int) []string {
 		got = append(got, ids...)
 		if next == "" {
 			require.LessOrEqual(e, len(ids), limit, l.name)
+			require.False(e, len(ids) == 0 && p.After != "", "%s: the last page came with a cursor", l.name)
 			return got
 		}
 		require.Len(e, ids, limit, "%s: a page that is not the last is full", l.name)
@@ -161,7 +162,8 @@ func listOrder(e *env) {
 		{"c", at(2).Add(900 * time.Microsecond)}, // the same millisecond as
 		{"b", at(2).Add(100 * time.Microsecond)}, // this,
 		{"d", at(2)},                             // and this
-		{"B", at(2)},                             // before b in bytes
+		{"B", at(2)},                             // before b in bytes,
+		{"C", at(2)},                             // and this too
 		{"z", at(0)},
 		{"n", at(2).Add(ms)},
 		{"o", at(2).Add(-ms)},
@@ -169,12 +171,12 @@ func listOrder(e *env) {
 		{"x", at(5)},
 		{"é", at(5)}, // after y in bytes
 	}
-	want := []string{"é", "y", "x", "m", "n", "d", "c", "b", "B", "o", "a", "z"}
+	want := []string{"é", "y", "x", "m", "n", "d", "c", "b", "C", "B", "o", "a", "z"}
 	for _, l := range listings() {
 		for _, row := range rows {
 			l.insert(e, row.id, row.at)
 		}
-		for _, limit := range []int{500, 12, 11, 6, 5, 1} {
+		for _, limit := range []int{500, 13, 12, 5, 1} {
 			require.Equal(e, want, l.all(e, limit), "%s in pages of %d", l.name, limit)
 		}
 	}

@@ -605,6 +605,45 @@ func TestOneName(t *testing.T) {
 	assert.Equal(t, s.url+"/?cancelled=1", resp.Header.Get("Location"))
 }
 
+// sent is a mailer that remembers.
+type sent []string
+
+func (s *sent) Confirm(_ context.Context, key string, b store.Booking) error {
+	*s = append(*s, key+" "+b.UserID)
+	return nil
+}
+
+func TestMailer(t *testing.T) {
+	var mails sent
+	s, err := newSite(config{
+		BaseURL: "http://127.0.0.1:1", Mode: modeWebhook, Store: &memory.Store{}, SecretKey: "sk_test_x",
+		Secrets: []string{"whsec_x"}, Mailer: &mails, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	require.NoError(t, err)
+	metadata := map[string]string{"userId": "ada", "serviceId": "s1", "serviceName": "Piano lesson", "amountToPay": "50.00", "paymentOption": "full"}
+	slow := webhooktest.Session{EventID: "evt_slow", ID: "cs_test_slow", Intent: "pi_slow", Amount: 5000, Metadata: metadata, PaymentStatus: "unpaid"}
+	card := webhooktest.Session{EventID: "evt_card", ID: "cs_test_card", Intent: "pi_card", Amount: 5000, Metadata: metadata}
+	deliver := func(event []byte) {
+		assert.Equal(t, 200, webhooktest.DeliverAt(post{s.routes()}, event, "whsec_x", time.Now()).Code)
+	}
+	deliver(webhooktest.SessionCompleted(slow))
+	assert.Empty(t, mails, "not paid yet")
+	deliver(webhooktest.SessionCompleted(card))
+	deliver(webhooktest.SessionCompleted(card))
+	assert.Equal(t, sent{"evt_card ada"}, mails)
+	slow.EventID, slow.PaymentStatus = "evt_arrived", ""
+	deliver(webhooktest.SessionAsyncPaymentSucceeded(slow))
+	assert.Equal(t, sent{"evt_card ada", "evt_arrived ada"}, mails)
+}
+
+// post sends what it gets to the webhook's address.
+type post struct{ http.Handler }
+
+func (p post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.URL.Path = "/api/payment/webhook"
+	p.Handler.ServeHTTP(w, r)
+}
+
 // brokenStore answers nothing.
 type brokenStore struct{ memory.Store }
 

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,9 +75,7 @@ type homePage struct {
 type serviceView struct{ ID, Name, Note, Full, Half string }
 
 func (s *site) home(w http.ResponseWriter, r *http.Request) {
-	// Stripe sends customers back to BaseURL. A cookie for "localhost" would
-	// not come along to "127.0.0.1", so visitors are taken there first.
-	if base, err := url.Parse(s.cfg.BaseURL); err == nil && r.Host != base.Host && isLoopback(r.Host) && isLoopback(base.Host) {
+	if s.misnamed(r.Host) {
 		http.Redirect(w, r, s.cfg.BaseURL+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 		return
 	}
@@ -100,6 +99,23 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.render(w, r, http.StatusOK, "home", view{Title: "Book a service", Script: "home.js", Data: data})
+}
+
+// misnamed reports whether host is another name of BaseURL's on this machine.
+// Stripe sends customers back to BaseURL, and a cookie for "localhost" would not
+// come along to "127.0.0.1", so visitors are taken there before they choose.
+func (s *site) misnamed(host string) bool {
+	base, err := url.Parse(s.cfg.BaseURL)
+	if err != nil || host == base.Host {
+		return false
+	}
+	name, port, err := net.SplitHostPort(host)
+	return err == nil && port == base.Port() && isLoopback(name) && isLoopback(base.Hostname())
+}
+
+func isLoopback(name string) bool {
+	ip := net.ParseIP(name)
+	return name == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (s *site) success(w http.ResponseWriter, r *http.Request) {
@@ -165,7 +181,9 @@ func (s *site) addRecords(ctx context.Context, v *bookingView, b store.Booking) 
 	for _, h := range history {
 		what := words(string(h.To))
 		switch {
-		case h.From == h.To && h.To == store.StateHeld:
+		case h.Reason != "":
+			what += " (" + strings.ReplaceAll(h.Reason, "_", " ") + ")"
+		case h.From == h.To && h.Cause.By == "checkout":
 			what = "Pay page ready"
 		case h.From == h.To:
 			what += ", details added"

@@ -44,7 +44,8 @@ const (
 )
 
 // Plan is a Change and what it comes to. The caller adds the Change's Key,
-// Fingerprint and Event. A Change without a Booking leaves nothing to write but
+// Fingerprint and Event, and the event's id to the metadata of its payments. A
+// Change without a Booking leaves nothing to write but
 // a ledger row, if there is one.
 type Plan struct {
 	Change  store.Change
@@ -100,7 +101,7 @@ func settleUnpaid(st Stored, o Order, f Facts, cause store.Cause, now time.Time)
 		if old != nil && !old.CapturedAt.IsZero() {
 			return Plan{Outcome: OutcomeAlready}, nil // late news: the money has come since
 		}
-		p := paymentOf(*st.Booking, o, f, old, cause, now)
+		p := paymentOf(*st.Booking, o, f, old, now)
 		if old == nil || old.Status != p.Status || old.FailureCode != p.FailureCode || old.SessionID != p.SessionID {
 			payments = []store.Payment{p}
 		}
@@ -149,7 +150,7 @@ func settlePaid(st Stored, o Order, f Facts, cause store.Cause, now time.Time, s
 		if old != nil && !old.CapturedAt.IsZero() {
 			return enrich(st, o, f, old, cause, now)
 		}
-		payments = []store.Payment{paymentOf(b, o, f, old, cause, now)}
+		payments = []store.Payment{paymentOf(b, o, f, old, now)}
 	} else if st.Booking != nil && b.State != store.StateHeld && b.State != store.StateExpired {
 		return Plan{Outcome: OutcomeAlready, Reason: b.Reason}, nil // nothing was paid, and nothing waits
 	}
@@ -219,7 +220,7 @@ func enrich(st Stored, o Order, f Facts, old *store.Payment, cause store.Cause, 
 	if b.SessionID == "" {
 		b.SessionID = f.SessionID
 	}
-	p := paymentOf(b, o, f, old, cause, now)
+	p := paymentOf(b, o, f, old, now)
 	return plan(st, b, []store.Payment{p}, cause, now, OutcomeAlready, b.Reason)
 }
 
@@ -273,7 +274,7 @@ func newBooking(o Order, livemode bool, account string, now time.Time) store.Boo
 
 // paymentOf is the payment that f speaks of, over what is stored of it: facts
 // are added, and none is taken back.
-func paymentOf(b store.Booking, o Order, f Facts, old *store.Payment, cause store.Cause, now time.Time) store.Payment {
+func paymentOf(b store.Booking, o Order, f Facts, old *store.Payment, now time.Time) store.Payment {
 	p := store.Payment{
 		ID: DeriveID("pay", f.PaymentIntentID), BookingID: b.ID, UserID: b.UserID,
 		PaymentIntentID: f.PaymentIntentID, Purpose: o.Purpose,
@@ -295,9 +296,6 @@ func paymentOf(b store.Booking, o Order, f Facts, old *store.Payment, cause stor
 	if f.SessionID != "" {
 		p.SessionID = f.SessionID
 		p.Metadata["sessionId"] = f.SessionID
-	}
-	if cause.By == "webhook" && p.Metadata["webhookEventId"] == "" {
-		p.Metadata["webhookEventId"] = cause.ID
 	}
 	switch f.Standing() {
 	case Paid:

@@ -175,6 +175,10 @@ func (s *Service) With(st store.Store) *Service {
 // Mode is the service's mode.
 func (s *Service) Mode() Mode { return s.cfg.Mode }
 
+// Account is the connected account that the service is for; empty for the
+// platform's own.
+func (s *Service) Account() string { return s.cfg.Account }
+
 func (s *Service) livemode() bool { return s.cfg.Mode == Live }
 
 func modeOf(key string) (Mode, bool) {

@@ -37,8 +37,8 @@ func Settles(eventType string) bool {
 // FactsOf returns what an event says.
 //
 // A session's event says it all. An intent's is asked for, in this order: its own
-// metadata, which is enough when the amount is the one that was agreed; the
-// store, where a payment that is known already needs nothing more; and Stripe,
+// metadata, which is enough when Checkout wrote it and the amount is the one that
+// was agreed; the store, where a payment that is known already needs nothing more; and Stripe,
 // for the session that the intent was made by. That session is there also when
 // the intent's event comes first; should Stripe show it as still open at that
 // instant, the intent's success counts.
@@ -93,7 +93,12 @@ func (s *Service) factsOfIntent(ctx context.Context, f booking.Facts) (booking.F
 	}
 	o, err := s.decode(f)
 	ours := !errors.Is(err, booking.ErrNotOurs)
-	if ours && (f.Standing() != booking.Paid || err == nil && o.Now == f.Amount && o.Currency == f.Currency) {
+	if ours && f.Standing() != booking.Paid {
+		return f, nil
+	}
+	// A session of Checkout's is for o.Now and nothing else. Of one that a site
+	// made, the intent can't tell whether a discount hides in its amount.
+	if marked(f) && o.Now == f.Amount && o.Currency == f.Currency {
 		return f, nil
 	}
 

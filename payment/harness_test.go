@@ -181,6 +181,13 @@ func (w *world) booking(id string) store.Booking {
 }
 
 // calls is how many requests reached Stripe.
+func (w *world) ledger(id string) store.Event {
+	w.t.Helper()
+	e, err := w.store.Event(ctxOf(w.t), id)
+	require.NoError(w.t, err)
+	return e
+}
+
 func (w *world) calls() int { return len(w.stripe.Requests()) }
 
 func (w *world) open() (n int) {

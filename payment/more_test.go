@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/booking"
+	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -170,4 +172,97 @@ func TestOvertaken(t *testing.T) {
 	assert.Equal(t, 1, w.open())
 	ss := w.paid(c.SessionID)
 	assert.Equal(t, booking.OutcomeConfirmed, w.mustDeliver(completed, ss.ID).Outcome)
+}
+
+// hooked runs something before a call to Stripe, once.
+type hooked struct {
+	stripeAPI
+	onCreate, onList func()
+}
+
+func (h *hooked) createSession(ctx context.Context, p sessionParams, key string) (session, error) {
+	if do := h.onCreate; do != nil {
+		h.onCreate = nil
+		do()
+	}
+	return h.stripeAPI.createSession(ctx, p, key)
+}
+
+func (h *hooked) sessionsSince(ctx context.Context, since time.Time, keep func(session) bool) ([]session, error) {
+	if do := h.onList; do != nil {
+		h.onList = nil
+		do()
+	}
+	return h.stripeAPI.sessionsSince(ctx, since, keep)
+}
+
+// Who looks at Stripe's list with an old view of the booking leaves a newer
+// session alone: somebody else's customer has it open.
+func TestSlowLister(t *testing.T) {
+	w := newWorld(t)
+	first := w.checkout(w.request("a"))
+	r := w.full("b")
+	r.BookingID = first.BookingID
+	other := w.full("c")
+	other.BookingID = first.BookingID
+	var newer Checkout
+	w.pay.stripe = &hooked{stripeAPI: w.pay.stripe, onList: func() { newer = w.checkout(other) }}
+	got := w.checkout(r)
+	assert.Equal(t, newer.SessionID, got.SessionID)
+	assert.Equal(t, 1, w.open())
+	assert.Len(t, w.stripe.Sessions(), 2)
+}
+
+// Who makes a session too late, after another process gave up on it, closes it.
+func TestSlowCreator(t *testing.T) {
+	w := newWorld(t)
+	var newer Checkout
+	w.pay.stripe = &hooked{stripeAPI: w.pay.stripe, onCreate: func() {
+		w.stripe.FailNext(2, createRoute, stripetest.Fault{Status: 503})
+		newer = w.checkout(w.request("a"))
+	}}
+	got := w.checkout(w.request("a"))
+	assert.Equal(t, newer.SessionID, got.SessionID)
+	assert.Len(t, w.stripe.Sessions(), 2)
+	assert.Equal(t, 1, w.open())
+	// And when the newer one is paid already:
+	w = newWorld(t)
+	w.pay.stripe = &hooked{stripeAPI: w.pay.stripe, onCreate: func() {
+		w.stripe.FailNext(2, createRoute, stripetest.Fault{Status: 503})
+		w.paid(w.checkout(w.request("a")).SessionID)
+	}}
+	got = w.checkout(w.request("a"))
+	assert.Empty(t, got.URL)
+	assert.Equal(t, store.StateConfirmed, got.Booking.State)
+	assert.Zero(t, w.open())
+}
+
+type tells struct {
+	stripeAPI
+	w *world
+}
+
+func (h tells) expire(ctx context.Context, id string) (session, error) {
+	ss, err := h.stripeAPI.expire(ctx, id)
+	if err == nil {
+		h.w.mustDeliver(expired, id)
+	}
+	return ss, err
+}
+
+// The webhook is quicker than the checkout that expired the old session: the hold
+// and its seats stay.
+func TestExpiryHeardAtOnce(t *testing.T) {
+	w := newWorld(t)
+	seats := []store.SeatClaim{{Slot: "monday", Capacity: 1, Count: 1}}
+	r := w.request("a")
+	r.Seats = seats
+	first := w.checkout(r)
+	w.pay.stripe = tells{w.pay.stripe, w}
+	r = w.full("b")
+	r.BookingID, r.Seats = first.BookingID, seats
+	second := w.checkout(r)
+	assert.NotEmpty(t, second.URL)
+	assert.Equal(t, store.StateHeld, second.Booking.State)
+	assert.Len(t, second.Booking.Seats, 1)
 }

@@ -73,6 +73,9 @@ func (s *Service) settle(ctx context.Context, f booking.Facts, c Cause) (Settlem
 		}
 		return s.ignore(ctx, f, c, reason)
 	}
+	if f.Standing() == booking.Foreign {
+		return s.ignore(ctx, f, c, booking.ReasonNotPayment) // whatever its metadata says
+	}
 	o, st, read, err := s.orderOf(ctx, f)
 	if errors.Is(err, booking.ErrNotOurs) {
 		return s.ignore(ctx, f, c, ReasonNotOurs)
@@ -103,13 +106,15 @@ func (s *Service) apply(ctx context.Context, st booking.Stored, o booking.Order,
 		if err != nil {
 			return Settlement{}, err
 		}
-		if p.Outcome == booking.OutcomeIgnored {
-			return s.ignore(ctx, f, c, p.Reason)
-		}
 		done := Settlement{Outcome: p.Outcome, Reason: p.Reason, Booking: st.Booking, Payment: paymentIn(st.Payments, f.PaymentIntentID)}
 		change := p.Change
 		change.Key = keyOf(f, c)
 		if c.Event != nil {
+			for _, p := range change.Payments {
+				if p.Metadata["webhookEventId"] == "" {
+					p.Metadata["webhookEventId"] = c.Event.ID
+				}
+			}
 			e := *c.Event
 			e.Reason = p.Reason
 			if change.Booking != nil {

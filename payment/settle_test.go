@@ -114,7 +114,7 @@ func TestIntentFirst(t *testing.T) {
 		calls int
 	}{
 		"held":                         {func(w *world) string { return w.checkout(w.request("a")).SessionID }, 0},
-		"plain":                        {func(w *world) string { return w.plainSession(true).ID }, 0},
+		"plain":                        {func(w *world) string { return w.plainSession(true).ID }, 1},
 		"plain, nothing on the intent": {func(w *world) string { return w.plainSession(false).ID }, 1},
 		"plain, another amount for tax and a discount": {func(w *world) string {
 			return w.plainSession(true, func(p *stripetest.SessionParams) { p.Tax, p.Discount = 400, 150 }).ID
@@ -134,6 +134,36 @@ func TestIntentFirst(t *testing.T) {
 			assert.Equal(t, ss.AmountTotal, w.payments("user_7")[0].Amount)
 		})
 	}
+}
+
+// A discount can bring the amount of an intent to what was agreed by chance. The
+// order of the events does not decide what becomes of it.
+func TestDiscountInAnyOrder(t *testing.T) {
+	for _, first := range []string{completed, intentSucceeded} {
+		t.Run(first, func(t *testing.T) {
+			w := newWorld(t)
+			ss := w.paid(w.plainSession(true, func(p *stripetest.SessionParams) { p.Amount, p.Discount = p.Amount+500, 500 }).ID)
+			object := map[string]string{completed: ss.ID, intentSucceeded: ss.PaymentIntent}
+			s := w.mustDeliver(first, object[first])
+			assert.Equal(t, booking.OutcomeConflicted, s.Outcome)
+			assert.Equal(t, booking.ReasonAmount, s.Booking.Reason)
+			assert.Equal(t, first, w.ledger(s.Payment.Metadata["webhookEventId"]).Type)
+		})
+	}
+}
+
+// A session that takes no payment is none of ours, whatever its metadata says.
+func TestNotAPayment(t *testing.T) {
+	w := newWorld(t)
+	e := w.event(completed, w.paid(w.plainSession(true).ID).ID)
+	e.Object = []byte(`{"id":"cs_test_s","object":"checkout.session","mode":"setup","status":"complete",
+		"payment_status":"no_payment_required","metadata":{"userId":"user_7","amountToPay":"45"}}`)
+	s, err := w.deliver(e)
+	require.NoError(t, err)
+	assert.Equal(t, booking.OutcomeIgnored, s.Outcome)
+	assert.Equal(t, store.EventIgnored, s.Event.State)
+	assert.Equal(t, booking.ReasonNotPayment, s.Event.Reason)
+	assert.Empty(t, w.payments("user_7"))
 }
 
 // Stripe can show a session as open for an instant after its intent succeeded.

@@ -17,6 +17,8 @@ func TestConfig(t *testing.T) {
 	good := Config{Secrets: []string{"whsec_1"}, Store: &memory.Store{}, Mode: payment.Test}
 	live, err := payment.New(payment.Config{Store: good.Store, SecretKey: "sk_live_1", Mode: payment.Live})
 	require.NoError(t, err)
+	direct, err := payment.New(payment.Config{Store: good.Store, SecretKey: "sk_live_1", Mode: payment.Live, Account: "acct_1"})
+	require.NoError(t, err)
 	for _, tc := range []struct {
 		name   string
 		change func(*Config)
@@ -24,7 +26,7 @@ func TestConfig(t *testing.T) {
 	}{
 		{"the least", func(*Config) {}, nil},
 		{"all there is", func(c *Config) {
-			c.Secrets, c.Mode, c.Payments, c.Account = []string{"a", "b"}, payment.Live, live, "acct_1"
+			c.Secrets, c.Mode, c.Payments, c.Account = []string{"a", "b"}, payment.Live, direct, "acct_1"
 			c.Tolerance, c.MaxBody, c.Deadline, c.PermanentStatus = time.Minute, 1000, time.Second, 400
 		}, nil},
 		{"nothing", func(c *Config) { *c = Config{} }, []string{"Secrets: at least one", "Store is required", "Mode must be"}},
@@ -33,6 +35,8 @@ func TestConfig(t *testing.T) {
 		{"a secret with a space", func(c *Config) { c.Secrets = []string{"whsec_1", " whsec_2"} }, []string{"Secrets[1] has spaces"}},
 		{"an unknown mode", func(c *Config) { c.Mode = "production" }, []string{"Mode must be"}},
 		{"another mode than the payments'", func(c *Config) { c.Payments = live }, []string{`Mode is "test", but that of Payments is "live"`}},
+		{"another account than the payments'", func(c *Config) { c.Mode, c.Payments = payment.Live, direct },
+			[]string{`Account is "", but that of Payments is "acct_1"`}},
 		{"an account that is none", func(c *Config) { c.Account = "\x00" }, []string{"Account"}},
 		{"numbers below zero", func(c *Config) { c.Tolerance, c.MaxBody, c.Deadline = -1, -1, -1 },
 			[]string{"Tolerance is negative", "MaxBody is negative", "Deadline is negative"}},

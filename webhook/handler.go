@@ -189,6 +189,8 @@ func (cfg Config) check() error {
 	}
 	if cfg.Account != "" && store.CheckID("account", cfg.Account) != nil {
 		bad("Account is not an account id")
+	} else if cfg.Payments != nil && cfg.Payments.Account() != cfg.Account {
+		bad("Account is %q, but that of Payments is %q", cfg.Account, cfg.Payments.Account())
 	}
 	if cfg.Tolerance < 0 {
 		bad("Tolerance is negative")

@@ -48,12 +48,16 @@ func MergeFailure(old *Event, e Event, reason string, dead bool) Event {
 	return e
 }
 
-// MergeHandled is the ledger row after RecordHandled.
+// MergeHandled is the ledger row after RecordHandled. The reason of a failure goes
+// with the failure; any other, such as Stripe's code of a declined payment, stays.
 func MergeHandled(old Event, handlers []string, done bool) Event {
 	old = old.Clone()
 	old.Handlers = union(old.Handlers, handlers)
 	if done {
-		old.State, old.Reason = EventDone, ""
+		if old.State == EventFailed || old.State == EventDead {
+			old.Reason = ""
+		}
+		old.State = EventDone
 	}
 	return old
 }

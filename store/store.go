@@ -27,7 +27,7 @@ type Store interface {
 
 	// RecordHandled notes that handlers of the user's have succeeded for an
 	// event, and with done that none is left, which moves the row to EventDone
-	// and clears its reason. Names are added to those already there, also
+	// as MergeHandled says. Names are added to those already there, also
 	// when several callers add at once. ErrNotFound without such an event.
 	RecordHandled(ctx context.Context, eventID string, handlers []string, done bool, at time.Time) error
 

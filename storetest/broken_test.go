@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -236,11 +235,22 @@ func (s *broken) Events(ctx context.Context, f store.EventFilter, p store.Page) 
 	})
 }
 
-// dawdle gives every other caller of a race the time to come as far.
-func dawdle() {
-	for range 300 {
-		runtime.Gosched()
+// gate is the critical point of a race: a caller waits in it until another comes,
+// so that the two meet on any machine. A caller that nobody follows goes on after a
+// while. Once two have met the gate stays open. The zero value is ready.
+type gate struct {
+	inside atomic.Int32
+	open   atomic.Bool
+}
+
+func (g *gate) pass() {
+	if g.inside.Add(1) > 1 {
+		g.open.Store(true)
 	}
+	for end := time.Now().Add(400 * time.Millisecond); !g.open.Load() && time.Now().Before(end); {
+		time.Sleep(50 * time.Microsecond)
+	}
+	g.inside.Add(-1)
 }
 
 // force applies a Change whatever version is stored, as an UPDATE without a

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -216,6 +217,7 @@ func changeReaders(e *env) {
 					return
 				default:
 				}
+				runtime.Gosched() // the writer has the right of way
 				a, b := readings[k%len(readings)], readings[(k/len(readings)+i)%len(readings)]
 				first, err := a.at(next)
 				if err != nil {

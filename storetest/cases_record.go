@@ -105,6 +105,9 @@ func recordEveryField(e *env) {
 	filled(e, "History", reflect.ValueOf(line))
 
 	v := e.look(c)
+	require.Len(e, v.ByUser, 1)
+	require.Len(e, v.Events, 2)
+	require.Len(e, v.History, 2)
 	for what, got := range map[string]*store.Booking{"Result": r.Booking, "Booking": v.Booking, "BookingBySession": v.BySession, "BookingsByUser": &v.ByUser[0]} {
 		require.NotNil(e, got, what)
 		equalBooking(e, want, *got, what)
@@ -204,6 +207,7 @@ func recordValues(e *env) {
 		v := e.look(c)
 		require.Equal(e, c.Next(), *v.Booking)
 		require.Equal(e, c.Payments, v.Payments)
+		require.NotNil(e, v.Event)
 		require.Equal(e, store.MergeEvent(nil, *c.Event), *v.Event)
 		require.Equal(e, text, v.History[0].Reason)
 	}
@@ -225,6 +229,11 @@ func recordTimes(e *env) {
 	c.Event.Created, c.Event.ReceivedAt, c.Event.UpdatedAt = given(8), given(9), given(10)
 	r := e.apply(c)
 	v := e.look(c)
+	require.Len(e, v.ByUser, 1)
+	require.Len(e, v.Events, 1)
+	require.Len(e, v.History, 1)
+	require.Len(e, r.Payments, 1)
+	require.Len(e, v.OfUser, 1)
 	for _, b := range []*store.Booking{r.Booking, v.Booking, v.BySession, &v.ByUser[0]} {
 		if b != nil {
 			require.Equal(e, []time.Time{at(1), at(2), at(3)}, []time.Time{b.HoldUntil, b.CreatedAt, b.UpdatedAt})

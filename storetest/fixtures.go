@@ -95,6 +95,9 @@ func (e *env) apply(c store.Change) store.Result {
 	if c.Booking != nil {
 		require.NotNil(e, r.Booking, "the Result of a Change of a booking has the booking")
 	}
+	if c.Event != nil {
+		require.NotNil(e, r.Event, "the Result of a Change with an event has the ledger row")
+	}
 	return r
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carevia/stripebooking/store"
@@ -250,12 +251,15 @@ type halfVisible struct {
 	events []store.Event
 }
 
+// halfTime is long for a reader of memory.
+const halfTime = 2 * time.Millisecond
+
 func (s *halfVisible) Apply(ctx context.Context, c store.Change) (store.Result, error) {
 	s.mu.Lock()
-	if s.early {
+	if s.early && c.Event != nil {
 		s.events = append(s.events, *c.Event)
 		s.mu.Unlock()
-		dawdle()
+		time.Sleep(halfTime)
 		return s.Store.Apply(ctx, c)
 	}
 	for _, p := range c.Payments {
@@ -263,7 +267,7 @@ func (s *halfVisible) Apply(ctx context.Context, c store.Change) (store.Result, 
 	}
 	s.mu.Unlock()
 	r, err := s.Store.Apply(ctx, c)
-	dawdle()
+	time.Sleep(halfTime)
 	s.mu.Lock()
 	clear(s.hidden)
 	s.mu.Unlock()
@@ -416,13 +420,14 @@ func raceMutants() []mutant {
 			name: "looks the key up, then writes", caught: "race-key race-key-ledger-only",
 			open: over(func(s *broken, sound store.Store) {
 				var mu sync.Mutex
+				var both gate
 				used := map[string]int{}
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
 					mu.Lock()
 					n := used[c.Key]
 					mu.Unlock()
 					if n == 0 {
-						dawdle()
+						both.pass()
 						mu.Lock()
 						n, used[c.Key] = used[c.Key], used[c.Key]+1
 						mu.Unlock()
@@ -437,8 +442,9 @@ func raceMutants() []mutant {
 		{
 			name: "looks at the version, then writes", caught: "race-new-booking race-version race-count",
 			open: over(func(s *broken, sound store.Store) {
+				var both gate
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
-					return lookThenWrite(ctx, sound, c)
+					return lookThenWrite(ctx, sound, c, &both)
 				}
 			}),
 		},
@@ -461,13 +467,14 @@ func raceMutants() []mutant {
 		{
 			name: "looks the intent up, then writes", caught: "race-intent",
 			open: over(func(s *broken, sound store.Store) {
+				var both gate
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
 					for _, p := range c.Payments {
 						if old, err := sound.Payment(ctx, p.PaymentIntentID); err == nil && old.BookingID != c.Booking.ID {
 							return sound.Apply(ctx, c) // which refuses it
 						}
 					}
-					dawdle()
+					both.pass()
 					return withoutIntents(ctx, sound, c)
 				}
 			}),
@@ -486,16 +493,21 @@ func raceMutants() []mutant {
 		{
 			name: "gives up on seats that others want too", caught: "race-five-seats",
 			open: over(func(s *broken, sound store.Store) {
-				var mu sync.Mutex
+				var mu sync.Mutex // held by the one that claims
+				var lost atomic.Int32
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
 					if len(c.Claim) == 0 {
 						return sound.Apply(ctx, c)
 					}
 					if !mu.TryLock() {
+						lost.Add(1)
 						return store.Result{Conflict: store.ConflictSeats}, store.ErrConflict
 					}
 					defer mu.Unlock()
-					dawdle()
+					// It is slow: nearly all the others come meanwhile.
+					for end := time.Now().Add(400 * time.Millisecond); lost.Load() < callers-4 && time.Now().Before(end); {
+						time.Sleep(50 * time.Microsecond)
+					}
 					return sound.Apply(ctx, c)
 				}
 			}),
@@ -516,12 +528,14 @@ func raceMutants() []mutant {
 			name: "a failure reads the count, then writes it", caught: "race-failures",
 			open: over(func(s *broken, sound store.Store) {
 				var mu sync.Mutex
+				var both gate
 				s.failure = func(ctx context.Context, e store.Event, reason string, dead bool) error {
 					if !mu.TryLock() {
+						both.open.Store(true)
 						return nil // overwritten by the one that is at it
 					}
 					defer mu.Unlock()
-					dawdle()
+					both.pass()
 					return sound.RecordFailure(ctx, e, reason, dead)
 				}
 			}),
@@ -530,13 +544,15 @@ func raceMutants() []mutant {
 			name: "a Change reads the ledger row, then writes it", caught: "race-event",
 			open: over(func(s *broken, sound store.Store) {
 				var mu sync.Mutex
+				var both gate
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
 					if !mu.TryLock() {
+						both.open.Store(true)
 						c.Event = nil
 						return sound.Apply(ctx, c)
 					}
 					defer mu.Unlock()
-					dawdle()
+					both.pass()
 					return sound.Apply(ctx, c)
 				}
 			}),
@@ -560,14 +576,14 @@ func raceMutants() []mutant {
 }
 
 // lookThenWrite is the race that a version is there to decide.
-func lookThenWrite(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+func lookThenWrite(ctx context.Context, s store.Store, c store.Change, both *gate) (store.Result, error) {
 	if c.Booking == nil {
 		return s.Apply(ctx, c)
 	}
 	if b, _ := s.Booking(ctx, c.Booking.ID); b.Version != c.Booking.Version {
 		return s.Apply(ctx, c) // which refuses it
 	}
-	dawdle()
+	both.pass()
 	return force(ctx, s, c)
 }
 
@@ -1193,12 +1209,14 @@ func eventMutants() []mutant {
 			name: "handlers are read, then written", caught: "handled-at-once",
 			open: over(func(s *broken, sound store.Store) {
 				var mu sync.Mutex
+				var both gate
 				s.handled = func(ctx context.Context, id string, handlers []string, done bool, at time.Time) error {
 					if !mu.TryLock() {
+						both.open.Store(true)
 						return nil
 					}
 					defer mu.Unlock()
-					dawdle()
+					both.pass()
 					return sound.RecordHandled(ctx, id, handlers, done, at)
 				}
 			}),
@@ -1433,8 +1451,10 @@ func reopenMutants() []mutant {
 		},
 		{
 			name: "locks in the process", caught: "reopen-race",
-			open:   func() store.Store { return &locking{Store: new(memory.Store)} },
-			reopen: func(s store.Store) store.Store { return &locking{Store: s.(*locking).Store} },
+			open: func() store.Store { return &locking{Store: new(memory.Store), both: new(gate)} },
+			reopen: func(s store.Store) store.Store {
+				return &locking{Store: s.(*locking).Store, both: s.(*locking).both}
+			},
 		},
 	}
 }
@@ -1488,13 +1508,14 @@ func (s *caching) Booking(ctx context.Context, id string) (store.Booking, error)
 // one process.
 type locking struct {
 	store.Store
-	mu sync.Mutex
+	both *gate
+	mu   sync.Mutex
 }
 
 func (s *locking) Apply(ctx context.Context, c store.Change) (store.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return lookThenWrite(ctx, s.Store, c)
+	return lookThenWrite(ctx, s.Store, c, s.both)
 }
 
 // blind writes in the transaction and reads outside.

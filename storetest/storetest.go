@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -67,6 +68,10 @@ func (c testCase) against(t tb, h hooks) {
 	t.Helper()
 	failed := true
 	defer func() {
+		// One case that trips over what a store returned does not end the others.
+		if p := recover(); p != nil {
+			t.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
 		if f, ok := t.(interface{ Failed() bool }); ok {
 			failed = f.Failed()
 		}

@@ -167,7 +167,7 @@ func newSchema(d *Dialect, prefix string) *schema {
 		insertEvent:   sql(d.unlessExists(e.insert("{prefix}events"), "id")),
 		updateEvent:   sql(e.without("id").update("{prefix}events"), " WHERE id = ?"),
 		touchEvent:    sql("UPDATE {prefix}events SET updated_at = ? WHERE id = ?"),
-		finishEvent:   sql("UPDATE {prefix}events SET updated_at = ?, state = ?, reason = '' WHERE id = ?"),
+		finishEvent:   sql("UPDATE {prefix}events SET updated_at = ?, reason = CASE WHEN state IN ('failed', 'dead') THEN '' ELSE reason END, state = ? WHERE id = ?"),
 		insertHandler: sql(d.unlessExists("INSERT INTO {prefix}event_handlers (event_id, handler) VALUES (?, ?)", "event_id, handler")),
 
 		change:  sql("SELECT c.fingerprint, c.booking_id FROM {prefix}changes c WHERE c.change_key = ?"),

@@ -258,6 +258,34 @@ func TestRunAgain(t *testing.T) {
 	}
 }
 
+// Whatever a driver makes of a ctx that has ended, the caller is told so; an
+// answer of the store's own stays what it is.
+func TestAnnotate(t *testing.T) {
+	live := context.Background()
+	over, cancel := context.WithCancel(live)
+	cancel()
+	for _, c := range []struct {
+		ctx      context.Context
+		err      error
+		canceled bool
+	}{
+		{live, errAway, false},
+		{over, errAway, true},
+		{over, context.Canceled, true},
+		{over, store.ErrConflict, false},
+		{over, store.ErrNotFound, false},
+	} {
+		err := c.err
+		annotate(c.ctx, "op", &err)
+		assert.ErrorIs(t, err, c.err)
+		assert.ErrorContains(t, err, "sqlstore: op: ")
+		assert.Equal(t, c.canceled, errors.Is(err, context.Canceled), "%v", err)
+	}
+	var none error
+	annotate(over, "op", &none)
+	assert.NoError(t, none)
+}
+
 // A dialect's one-statement way is taken for a new booking without claims, and
 // left when the statement has lost or InTx needs a transaction.
 func TestApplyNew(t *testing.T) {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -79,6 +80,29 @@ func TestMigrateFromManyAtOnce(t *testing.T) {
 	}
 	assert.Equal(t, wantMigrations(t), migrated(t, file))
 }
+
+// SQLite turns connections away that come while another one switches a new file
+// to WAL. They come again.
+func TestMigrateConnectsAgain(t *testing.T) {
+	refuse := 2
+	db := sqlitetest.Intercept(t, sqlitetest.DSN(sqlitetest.File(t)),
+		func(q string, _ []driver.NamedValue, run func() error) error {
+			if q == "CONNECT" && refuse > 0 {
+				refuse--
+				return busyError{}
+			}
+			return run()
+		})
+	s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(context.Background()))
+	assert.Zero(t, refuse)
+}
+
+type busyError struct{}
+
+func (busyError) Error() string { return "database is locked" }
+func (busyError) Code() int     { return 5 }
 
 func TestMigrateRefusesANewerSchema(t *testing.T) {
 	ctx := context.Background()

@@ -141,26 +141,54 @@ func TestCancelledInTheQueue(t *testing.T) {
 	assert.Equal(t, 1, whole(t, db))
 }
 
-// ctx ends in the middle of a Change: the call says so and nothing is written.
+// ctx ends in the middle of a Change: the call says so and nothing is written,
+// into the caller's transaction neither.
 func TestCancelledWithin(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
 	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
 	s := sqlitetest.Store(t, db, func(context.Context, *sql.Tx, store.Change) error {
-		cancel()
+		end()
 		return nil
 	})
 	_, err := s.Apply(ctx, paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, 0, whole(t, db))
 
+	joinedCtx, endJoined := context.WithCancel(context.Background())
+	defer endJoined()
+	end = endJoined
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(ctx, paid("a"))
+	_, err = s.With(tx).Apply(joinedCtx, paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
+	assert.NotContains(t, err.Error(), "must be rolled back")
 	_, err = tx.Exec("CREATE TABLE mine (n INTEGER)")
 	require.NoError(t, err, "the caller's transaction goes on")
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, 0, whole(t, db))
+	_, err = db.Exec("SELECT n FROM mine")
+	require.NoError(t, err)
+}
+
+// Writers of one process wait for each other, not for the database: with hardly
+// any busy timeout none of many is turned away.
+func TestManyWriters(t *testing.T) {
+	const n = 500
+	dsn := strings.Replace(sqlitetest.DSN(sqlitetest.File(t)), "_busy_timeout=5000", "_busy_timeout=1", 1)
+	db := sqlitetest.OpenDB(t, dsn)
+	s := sqlitetest.Store(t, db, nil)
+	errs := make(chan error, 2*n)
+	for i := range 2 * n {
+		go func() {
+			_, err := s.Apply(context.Background(), paid(name("n", i/2)))
+			errs <- err
+		}()
+	}
+	for range 2 * n {
+		require.NoError(t, <-errs)
+	}
+	assert.Equal(t, n, whole(t, db))
 }
 
 // A deferred transaction of the caller's that has read before somebody else

@@ -100,10 +100,10 @@ func TestSQLiteConflicts(t *testing.T) {
 	}
 }
 
-// 100 callers count on one booking, half of them through another pool, whose
+// 32 callers count on one booking, half of them through another pool, whose
 // transactions begin without a lock.
 func TestSQLiteCounter(t *testing.T) {
-	const workers = 100
+	const workers = 32
 	ctx := context.Background()
 	file := sqlitetest.File(t)
 	s := sqlitetest.Store(t, sqlitetest.OpenDB(t, sqlitetest.DSN(file)), nil)

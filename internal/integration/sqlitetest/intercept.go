@@ -9,8 +9,8 @@ import (
 	"modernc.org/sqlite"
 )
 
-// Around runs one statement; "BEGIN" and "COMMIT" stand for themselves. It may
-// fail before it calls run, or after.
+// Around runs one statement; "CONNECT", "BEGIN" and "COMMIT" stand for
+// themselves. It may fail before it calls run, or after.
 type Around func(statement string, args []driver.NamedValue, run func() error) error
 
 // Intercept opens a database whose statements all go through around, so that a
@@ -31,9 +31,15 @@ type connector struct {
 	around Around
 }
 
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	dc, err := c.Connector.Connect(ctx)
+func (c connector) Connect(ctx context.Context) (dc driver.Conn, err error) {
+	err = c.around("CONNECT", nil, func() (err error) {
+		dc, err = c.Connector.Connect(ctx)
+		return err
+	})
 	if err != nil {
+		if dc != nil {
+			dc.Close()
+		}
 		return nil, err
 	}
 	return conn{dc.(fullConn), c.around}, nil

@@ -19,7 +19,7 @@
 // The suite looks only at what the contract says. It does not care which seats an
 // adapter picks of those that are free, nor in which order a booking has them, nor
 // what an error says beside what errors.Is finds in it. It has no opinion on speed,
-// but a case whose store hangs for two minutes fails. Most cases write a few dozen
+// but a case whose store hangs for five minutes fails. Most cases write a few dozen
 // rows, some a hundred, so that a suite on a disk that syncs takes seconds.
 //
 // Run it with the race detector, and on the settings that are recommended to users:

@@ -60,7 +60,7 @@ type testCase struct {
 }
 
 // caseTimeout ends a case whose store hangs. It is no measure of speed.
-const caseTimeout = 2 * time.Minute
+const caseTimeout = 5 * time.Minute
 
 // against runs the case. The tests of the suite itself run it on broken stores,
 // with a tb that only takes notes.

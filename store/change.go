@@ -83,6 +83,9 @@ func (c Change) Validate() error {
 func (c Change) validateSeats() error {
 	has := map[Seat]bool{}
 	for _, s := range c.Booking.Seats {
+		if has[s] {
+			return fmt.Errorf("%w: one seat twice", ErrInvalid)
+		}
 		has[s] = true
 	}
 	for _, s := range c.Release {
@@ -188,6 +191,26 @@ func first(errs []error) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// CheckSeats returns an error that wraps ErrInvalid unless the Change was made
+// from the seats that are stored, in any order. An adapter asks it after the
+// version was found right: seats that somebody made up could be another's.
+func (c Change) CheckSeats(stored []Seat) error {
+	left := map[Seat]bool{}
+	for _, s := range stored {
+		left[s] = true
+	}
+	for _, s := range c.Booking.Seats {
+		if !left[s] {
+			return fmt.Errorf("%w: the booking's seats are not those that it was read with", ErrInvalid)
+		}
+		delete(left, s)
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("%w: seats of the booking are missing", ErrInvalid)
 	}
 	return nil
 }

@@ -67,8 +67,9 @@
 // the process, a lease, or a read followed by a write. Five keys are enough: the
 // Change's Key; the pair of booking id and version (the history line); the
 // payment intent; the pair of slot and seat number; the event id. Start Apply
-// with [Change.Validate], give back the booking as [Change.Next] has it plus the
-// seats that were claimed, and merge ledger rows with [MergeEvent] and
+// with [Change.Validate], hold the Change against the stored seats with
+// [Change.CheckSeats], give back the booking as [Change.Next] has it plus the seats
+// that were claimed, and merge ledger rows with [MergeEvent] and
 // [MergeFailure], so that all adapters agree on the rules.
 //
 // When several things are wrong with a Change, the first of these decides: the

@@ -7,17 +7,22 @@ import (
 
 // MergeEvent is the ledger row after a Change with event e applied over the row
 // old (nil: there is none). The first delivery's time and the handlers stay, a
-// done row stays done with its reason, and the attempt is counted.
+// done row stays done with its reason, an applied one is not ignored after all,
+// a payload is not lost, and the attempt is counted.
 func MergeEvent(old *Event, e Event) Event {
 	e = e.Clone()
 	e.Attempts = 1
 	if old == nil {
+		e.Handlers = union(nil, e.Handlers)
 		return e
 	}
 	e.ReceivedAt, e.Attempts = old.ReceivedAt, old.Attempts+1
 	e.Handlers = union(old.Handlers, e.Handlers)
-	if old.State == EventDone {
+	if old.State == EventDone || old.State == EventApplied && e.State == EventIgnored {
 		e.State, e.Reason = old.State, old.Reason
+	}
+	if e.Payload == nil {
+		e.Payload = slices.Clone(old.Payload)
 	}
 	if e.BookingID == "" {
 		e.BookingID = old.BookingID
@@ -39,6 +44,9 @@ func MergeFailure(old *Event, e Event, reason string, dead bool) Event {
 		return e
 	}
 	e.ReceivedAt, e.Attempts, e.Handlers = old.ReceivedAt, old.Attempts+1, slices.Clone(old.Handlers)
+	if e.Payload == nil {
+		e.Payload = slices.Clone(old.Payload)
+	}
 	if old.State == EventDone || old.State == EventIgnored {
 		e.State, e.Reason = old.State, old.Reason
 	}
@@ -66,7 +74,7 @@ func MergeHandled(old Event, handlers []string, done bool) Event {
 func union(a, b []string) []string {
 	out := slices.Concat(a, b)
 	slices.Sort(out)
-	return slices.Compact(out)
+	return cloneSlice(slices.Compact(out))
 }
 
 // Clone is a copy that shares nothing with b, its times as stores keep them and

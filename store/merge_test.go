@@ -25,6 +25,7 @@ func TestMergeEvent(t *testing.T) {
 	first := store.MergeEvent(nil, e)
 	require.Equal(t, 1, first.Attempts, "the caller's count is not read")
 	require.Equal(t, e.ReceivedAt, first.ReceivedAt)
+	require.Equal(t, []string{"a", "d"}, first.Handlers)
 
 	for _, tt := range []struct {
 		old, new, want store.EventState
@@ -35,6 +36,7 @@ func TestMergeEvent(t *testing.T) {
 		{store.EventDead, store.EventDone, store.EventDone, "new"},
 		{store.EventIgnored, store.EventApplied, store.EventApplied, "new"},
 		{store.EventApplied, store.EventDone, store.EventDone, "new"},
+		{store.EventApplied, store.EventIgnored, store.EventApplied, "old"},
 		{store.EventDone, store.EventApplied, store.EventDone, "old"},
 		{store.EventDone, store.EventIgnored, store.EventDone, "old"},
 	} {
@@ -45,6 +47,8 @@ func TestMergeEvent(t *testing.T) {
 			BookingID: "b_1", Payload: []byte("new"), ReceivedAt: now, UpdatedAt: now.Add(time.Hour),
 		}, got, "%s over %s", tt.new, tt.old)
 	}
+	e.Payload = nil
+	require.Equal(t, []byte("old"), store.MergeEvent(row(store.EventFailed, ""), e).Payload)
 	e.BookingID = "b_2"
 	require.Equal(t, "b_2", store.MergeEvent(row(store.EventFailed, ""), e).BookingID)
 }
@@ -75,8 +79,21 @@ func TestMergeFailure(t *testing.T) {
 		want.State, want.Reason, want.Attempts, want.Handlers = tt.want, tt.reason, 1, nil
 		if tt.old != nil {
 			want.Attempts, want.Handlers, want.BookingID, want.ReceivedAt = 5, []string{"b", "d"}, "b_1", now
+			want.Payload = tt.old.Payload
 		}
 		require.Equal(t, want, store.MergeFailure(tt.old, e, "new", tt.dead), "over %+v, dead %t", tt.old, tt.dead)
+	}
+}
+
+// The reason of a failure goes with it, and any other stays.
+func TestMergeHandledReason(t *testing.T) {
+	for state, reason := range map[store.EventState]string{
+		store.EventFailed: "", store.EventDead: "", store.EventApplied: "card_declined", store.EventDone: "card_declined",
+	} {
+		got := store.MergeHandled(*row(state, "card_declined"), []string{"mail"}, true)
+		require.Equal(t, store.EventDone, got.State)
+		require.Equal(t, reason, got.Reason, "from %s", state)
+		require.Equal(t, "card_declined", store.MergeHandled(*row(state, "card_declined"), nil, false).Reason)
 	}
 }
 

@@ -105,7 +105,7 @@ const (
 // Payment is one payment intent of Stripe's. Amounts are in Stripe's minor unit
 // of Currency.
 type Payment struct {
-	ID              string
+	ID              string // one for each payment intent; orders lists within a millisecond
 	BookingID       string
 	UserID          string
 	PaymentIntentID string

@@ -20,15 +20,16 @@ type Store interface {
 	Apply(ctx context.Context, c Change) (Result, error)
 
 	// RecordFailure keeps a failed attempt at an event: it writes or updates
-	// the ledger row as MergeFailure says. It names no key, so that the event
-	// can still be applied. Of e the state, reason, attempts and handlers are
-	// not read.
+	// the ledger row as MergeFailure says, or returns ErrInvalid when that does
+	// not validate. It names no key, so that the event can still be applied. Of e
+	// the state, reason, attempts and handlers are not read.
 	RecordFailure(ctx context.Context, e Event, reason string, dead bool) error
 
 	// RecordHandled notes that handlers of the user's have succeeded for an
 	// event, and with done that none is left, which moves the row to EventDone
 	// as MergeHandled says. Names are added to those already there, also
-	// when several callers add at once. ErrNotFound without such an event.
+	// when several callers add at once, and UpdatedAt becomes at. ErrNotFound
+	// without such an event, ErrInvalid for a name that CheckID refuses.
 	RecordHandled(ctx context.Context, eventID string, handlers []string, done bool, at time.Time) error
 
 	// Booking returns one booking, or ErrNotFound.
@@ -76,8 +77,8 @@ type Change struct {
 
 	// Booking is the booking as it must become, but for three things:
 	// Version is the version that it was read at (0: it must not exist) and is
-	// stored one higher; Seats are those that it was read with, and Claim and
-	// Release work on them; of a stored booking CreatedAt stays.
+	// stored one higher; Seats are those that it was read with (CheckSeats), and
+	// Claim and Release work on them; of a stored booking CreatedAt stays.
 	Booking *Booking
 
 	// Payments are written or replaced by PaymentIntentID. One that is stored

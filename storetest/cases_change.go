@@ -394,6 +394,9 @@ func invalidLeavesNothing(e *env) {
 	failure = *anEvent("evt-2")
 	failure.Type = ""
 	require.ErrorIs(e, e.RecordFailure(e.ctx, failure, "x", false), store.ErrInvalid, "RecordFailure without a type")
+	for _, reason := range []string{"a\x00b", "a\xffb"} {
+		require.ErrorIs(e, e.RecordFailure(e.ctx, *anEvent("evt-2"), reason, false), store.ErrInvalid, "RecordFailure for a reason that is no text")
+	}
 	require.Nil(e, maybe(e, func() (store.Event, error) { return e.Event(e.ctx, "evt-2") }))
 	require.ErrorIs(e, e.RecordHandled(e.ctx, "evt-1", []string{"mail", ""}, false, at(1)), store.ErrInvalid, "a handler without a name")
 	require.ErrorIs(e, e.RecordHandled(e.ctx, "evt-1", []string{"mail", long}, true, at(1)), store.ErrInvalid, "a handler with a long name")

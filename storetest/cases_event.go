@@ -229,6 +229,12 @@ func handledRecorded(e *env) {
 	require.True(e, slices.IsSorted(want.Handlers))
 	require.EqualValues(e, 1, e.booking("b-1").Version)
 	require.Equal(e, &want, e.replayed(c).Event)
+	// A reason that is no failure's stays.
+	declined := anEvent("evt-2")
+	declined.State, declined.Reason = store.EventApplied, "card_declined"
+	e.apply(store.Change{Key: "evt-2", Event: declined})
+	require.NoError(e, e.RecordHandled(e.ctx, "evt-2", []string{"mail"}, true, at(9)))
+	require.Equal(e, "card_declined", e.event("evt-2").Reason)
 }
 
 func handledAtOnce(e *env) {

@@ -39,6 +39,11 @@ func seatCases() []testCase {
 			reason: "a capacity that changes from claim to claim counts for that claim alone",
 			run:    seatsCapacity,
 		},
+		{
+			name:   "seats-read",
+			reason: "a Change that was not made from the booking's seats is invalid: seats that are made up may be another's",
+			run:    seatsRead,
+		},
 	}
 }
 
@@ -178,4 +183,24 @@ func seatsCapacity(e *env) {
 		require.LessOrEqual(e, s.Number, 12)
 	}
 	e.conflict(store.ConflictSeats, claim("b-5", 12, 1))
+}
+
+func seatsRead(e *env) {
+	claim := store.SeatClaim{Slot: "room", Capacity: 4, Count: 1}
+	b := *e.apply(claiming("k-1", "b-1", claim)).Booking
+	other := e.apply(claiming("k-2", "b-2", claim)).Booking.Seats
+	for what, seats := range map[string][]store.Seat{
+		"none": nil, "another's": other, "one more": append(sorted(b.Seats), other...),
+	} {
+		c := step("k-3", b, func(b *store.Booking) { b.Seats = seats })
+		_, err := e.Apply(e.ctx, c)
+		require.ErrorIs(e, err, store.ErrInvalid, what)
+		require.Equal(e, b, e.booking("b-1"), what)
+	}
+	steal := step("k-3", b, func(b *store.Booking) { b.Seats = other })
+	steal.Release = other
+	_, err := e.Apply(e.ctx, steal)
+	require.ErrorIs(e, err, store.ErrInvalid)
+	e.apply(step("k-3", b, nil)) // under the same key
+	e.claimable("room", 4, 2)
 }

@@ -805,6 +805,19 @@ func seatMutants() []mutant {
 			}),
 		},
 		{
+			name: "takes the caller's word for the seats that it has", caught: "seats-read",
+			open: over(func(s *broken, sound store.Store) {
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					if b := c.Booking; b != nil && b.Version > 0 {
+						if now, err := sound.Booking(ctx, b.ID); err == nil && now.Version == b.Version {
+							b.Seats, c.Release = now.Seats, nil
+						}
+					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
 			name: "seats are only those of the latest claim", caught: "seats-kept",
 			open: over(func(s *broken, sound store.Store) {
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
@@ -853,6 +866,25 @@ func readMutants() []mutant {
 			name: "a missing record is the driver's error", caught: "read-nothing errors-kinds",
 			open: over(func(s *broken, _ store.Store) {
 				s.missing = func(error) error { return errors.New("sql: no rows in result set") }
+			}),
+		},
+		{
+			name: "RecordHandled clears every reason", caught: "handled-recorded",
+			open: over(func(s *broken, sound store.Store) {
+				s.handled = func(ctx context.Context, id string, handlers []string, done bool, at time.Time) error {
+					if e, err := sound.Event(ctx, id); err == nil && done {
+						_ = sound.RecordFailure(ctx, e, "", false)
+					}
+					return sound.RecordHandled(ctx, id, handlers, done, at)
+				}
+			}),
+		},
+		{
+			name: "takes any reason", caught: "nothing-left-invalid",
+			open: over(func(s *broken, sound store.Store) {
+				s.failure = func(ctx context.Context, e store.Event, reason string, dead bool) error {
+					return sound.RecordFailure(ctx, e, strings.ToValidUTF8(strings.ReplaceAll(reason, "\x00", ""), ""), dead)
+				}
 			}),
 		},
 		{

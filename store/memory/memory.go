@@ -90,8 +90,8 @@ func (s *Store) apply(c store.Change) (store.Result, error) {
 				return s.conflict(store.ConflictIntent, old.BookingID, c.Event)
 			}
 		}
-		if !sameSeats(stored.Seats, c.Booking.Seats) {
-			return store.Result{}, fmt.Errorf("%w: the booking's seats are not those that it was read with", store.ErrInvalid)
+		if err := c.CheckSeats(stored.Seats); err != nil {
+			return store.Result{}, err
 		}
 		var free bool
 		if claimed, free = s.pick(c.Claim, c.Release); !free {
@@ -399,18 +399,6 @@ func list[T any](ctx context.Context, s *Store, op string, x *index, group strin
 		out, last = append(out, found), r
 	}
 	return out, "", nil
-}
-
-func sameSeats(a, b []store.Seat) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for _, s := range a {
-		if !slices.Contains(b, s) {
-			return false
-		}
-	}
-	return true
 }
 
 // set writes to a map that may still be nil.

@@ -107,8 +107,8 @@ func (w writer) applyBooking(ctx context.Context, c store.Change) error {
 			return err
 		}
 	}
-	if !sameSeats(stored, c.Booking.Seats) {
-		return fmt.Errorf("%w: the booking's seats are not those that it was read with", store.ErrInvalid)
+	if err := c.CheckSeats(stored); err != nil {
+		return err
 	}
 	for _, s := range c.Release {
 		if n, err := w.exec(ctx, w.deleteSeat, s.Slot, s.Number, next.ID); err != nil {
@@ -129,17 +129,6 @@ func (w writer) applyBooking(ctx context.Context, c store.Change) error {
 	}
 	_, err = w.exec(ctx, w.setSeats, asJSON(&next.Seats), next.ID)
 	return err
-}
-
-// sameSeats compares two sets of seats.
-func sameSeats(a, b []store.Seat) bool {
-	order := func(a, b store.Seat) int {
-		return cmp.Or(strings.Compare(a.Slot, b.Slot), cmp.Compare(a.Number, b.Number))
-	}
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.SortFunc(a, order)
-	slices.SortFunc(b, order)
-	return slices.Equal(a, b)
 }
 
 // applyPayment writes a payment, or replaces the stored one of its intent.

@@ -359,7 +359,7 @@ func (w *till) refused(ctx context.Context, b store.Booking, err error) (*store.
 		}
 		w.listed = true
 		return w.renew(ctx, b, w.r.Quote)
-	case se.kind == ErrRefused:
+	case errors.Is(se.kind, ErrRefused):
 		// There is no session, and there will be none: give the seats back.
 		if _, serr := w.s.apply(ctx, booking.Stored{Booking: &b}, booking.OrderOf(b),
 			booking.Facts{Mode: "payment", SessionStatus: "expired", Livemode: b.Livemode, Account: b.Account},

@@ -41,7 +41,8 @@ func Settles(eventType string) bool {
 // was agreed; the store, where a payment that is known already needs nothing more; and Stripe,
 // for the session that the intent was made by. That session is there also when
 // the intent's event comes first; should Stripe show it as still open at that
-// instant, the intent's success counts.
+// instant, the intent's success counts. Metadata of any codec is enough while
+// Stripe is away, if the amount is right.
 //
 // Errors: booking.ErrNotOurs when an intent has neither metadata of ours nor a
 // session that has; booking.ErrMetadata when the object can't be read; ErrStripe
@@ -96,10 +97,9 @@ func (s *Service) factsOfIntent(ctx context.Context, f booking.Facts) (booking.F
 	if ours && f.Standing() != booking.Paid {
 		return f, nil
 	}
-	// A session of Checkout's is for o.Now and nothing else. Of one that a site
-	// made, the intent can't tell whether a discount hides in its amount.
-	if marked(f) && o.Now == f.Amount && o.Currency == f.Currency {
-		return f, nil
+	agreed := err == nil && o.Now == f.Amount && o.Currency == f.Currency
+	if agreed && marked(f) {
+		return f, nil // a session of Checkout's is for o.Now and nothing else
 	}
 
 	// Known already: Settle finds the booking by the intent.
@@ -111,10 +111,15 @@ func (s *Service) factsOfIntent(ctx context.Context, f booking.Facts) (booking.F
 		return f, err
 	}
 
-	// Tax, a discount or a conversion can explain another amount: the session
-	// knows.
+	// Tax, a discount or a conversion can explain another amount, and hide in the
+	// right one: the session knows. While Stripe is away, the right amount has to
+	// do: the customer has paid what was agreed.
 	sessions, err := s.stripe.sessionsOf(ctx, f.PaymentIntentID)
-	if err != nil {
+	switch {
+	case err == nil:
+	case agreed && errors.Is(err, ErrStripe) && ctx.Err() == nil:
+		return f, nil
+	default:
 		return f, err
 	}
 	for _, ss := range sessions {

@@ -152,6 +152,34 @@ func TestDiscountInAnyOrder(t *testing.T) {
 	}
 }
 
+// While Stripe is away, an intent that says all by itself is not kept waiting,
+// and one that does not is.
+func TestIntentWhileStripeIsAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		onIntent bool
+		discount int64
+		err      error
+	}{
+		"agreed":       {true, 0, nil},
+		"other amount": {true, 100, ErrStripe},
+		"says nothing": {false, 0, ErrStripe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ss := w.paid(w.plainSession(c.onIntent, func(p *stripetest.SessionParams) { p.Discount = c.discount }).ID)
+			e := w.event(intentSucceeded, ss.PaymentIntent)
+			w.stripe.Fail("GET /v1/checkout/sessions", stripetest.Fault{Status: 503}, stripetest.Fault{Status: 503})
+			s, err := w.deliver(e)
+			require.ErrorIs(t, err, c.err)
+			if c.err == nil {
+				assert.Equal(t, booking.OutcomeConfirmed, s.Outcome)
+			} else {
+				assert.True(t, store.IsTransient(err))
+			}
+		})
+	}
+}
+
 // A session that takes no payment is none of ours, whatever its metadata says.
 func TestNotAPayment(t *testing.T) {
 	w := newWorld(t)

@@ -128,7 +128,7 @@ func (c *client) createSession(ctx context.Context, p sessionParams, key string)
 	form.AppendTo(body, params)
 	res, err := c.call(ctx, "create a session", http.MethodPost, "/v1/checkout/sessions", body, &params.Params)
 	var se *stripeError
-	if errors.As(err, &se) && se.kind == ErrNoSession {
+	if errors.As(err, &se) && errors.Is(se.kind, ErrNoSession) {
 		se.kind = ErrRefused // something else is missing
 	}
 	if err != nil {

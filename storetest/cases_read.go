@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/store"
@@ -183,7 +185,7 @@ func errorKinds(e *env) {
 		e.Helper()
 		require.Error(e, err, what)
 		for _, kind := range all {
-			if kind == want {
+			if errors.Is(kind, want) {
 				require.ErrorIs(e, err, kind, what)
 			} else {
 				require.NotErrorIs(e, err, kind, what)

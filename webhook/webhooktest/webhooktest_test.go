@@ -15,6 +15,7 @@ import (
 
 	"github.com/carevia/stripebooking/booking"
 	"github.com/carevia/stripebooking/payment"
+	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store/memory"
 	"github.com/carevia/stripebooking/webhook/webhooktest"
 	"github.com/stretchr/testify/assert"
@@ -67,7 +68,9 @@ func TestShuffle(t *testing.T) {
 
 // TestEvents: the library reads every builder's event as what it claims to be.
 func TestEvents(t *testing.T) {
-	service, err := payment.New(payment.Config{Store: &memory.Store{}, SecretKey: "sk_test_1", Mode: payment.Test,
+	stripe := stripetest.NewServer(stripetest.Config{}) // it knows none of these sessions
+	defer stripe.Close()
+	service, err := payment.New(payment.Config{Store: &memory.Store{}, SecretKey: stripe.SecretKey, APIBase: stripe.URL, Mode: payment.Test,
 		Codecs: []booking.Codec{booking.Marked{}, booking.Plain{}}})
 	require.NoError(t, err)
 	meta := map[string]string{"userId": "u1", "serviceId": "s1", "serviceName": "Care", "amountToPay": "50.00", "paymentOption": "full"}

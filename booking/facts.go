@@ -31,6 +31,7 @@ type Facts struct {
 	Discount int64
 
 	PaymentMethod string // the type used when known, else the first allowed, else "card"
+	MethodUsed    bool   // PaymentMethod is the one used
 	Livemode      bool
 	Account       string
 	Metadata      map[string]string

@@ -160,17 +160,17 @@ func settlePaid(st Stored, o Order, f Facts, cause store.Cause, now time.Time, s
 		b.Paid += f.Subtotal
 		b.Due = max(0, b.Total-b.Paid)
 	}
+	// What is paid as agreed needs its seats, which a hold that ended gave up.
 	var claim []store.SeatClaim
+	if wrong == "" && len(b.Seats) == 0 {
+		claim = b.Claims
+	}
 	outcome := OutcomeConfirmed
 	switch b.State {
 	case "", store.StateHeld, store.StateExpired:
 		b.State, b.Reason = store.StateConfirmed, ""
-		if wrong == "" && len(b.Seats) == 0 && len(b.Claims) > 0 {
-			if seatsGone {
-				wrong = ReasonSeats
-			} else {
-				claim = b.Claims
-			}
+		if claim != nil && seatsGone {
+			wrong = ReasonSeats
 		}
 		if wrong != "" {
 			b.State, b.Reason, outcome = store.StateConflicted, wrong, OutcomeConflicted
@@ -188,7 +188,19 @@ func settlePaid(st Stored, o Order, f Facts, cause store.Cause, now time.Time, s
 			b.Reason, outcome = ReasonOverpaid, OutcomeOverpaid
 		}
 	case store.StateConflicted:
-		outcome = OutcomeOverpaid // the reason of the conflict stays
+		outcome = OutcomeOverpaid
+		// As agreed after all: it ends where it would have, had this payment been
+		// the first. Any other conflict is for a person to settle.
+		if wrong == "" && (b.Reason == ReasonAmount || b.Reason == ReasonCurrency) && (claim == nil || !seatsGone) {
+			b.State, b.Reason = store.StateConfirmed, ReasonOverpaid
+			if b.Paid == b.Total && st.onlyBalance() {
+				b.Reason, outcome = "", OutcomeConfirmed // the balance was the first
+			}
+			b.PaymentIntentID = f.PaymentIntentID
+			if f.SessionID != "" {
+				b.SessionID = f.SessionID
+			}
+		}
 	default:
 		b.Reason, outcome = ReasonOverpaid, OutcomeOverpaid
 	}
@@ -205,15 +217,19 @@ func settlePaid(st Stored, o Order, f Facts, cause store.Cause, now time.Time, s
 		b.PaymentIntentID = st.Booking.PaymentIntentID
 	}
 	p, err := plan(st, b, payments, cause, now, outcome, b.Reason)
-	p.Change.Claim = claim
+	if b.State == store.StateConfirmed && (st.Booking == nil || st.Booking.State != store.StateConfirmed) {
+		p.Change.Claim = claim
+	}
 	return p, err
 }
 
 // enrich adds what the news knows and the stored payment does not: an intent's
 // event can come first, and the session's brings the session's id and the parts
-// of the amount. Nothing that is stored is replaced by less.
+// of the amount; the answer to confirm can bring the payment method that was used.
+// Nothing that is stored is replaced by less.
 func enrich(st Stored, o Order, f Facts, old *store.Payment, cause store.Cause, now time.Time) (Plan, error) {
-	if old.SessionID != "" || f.SessionID == "" {
+	better := old.SessionID == "" && f.SessionID != "" || f.MethodUsed && old.PaymentMethod != f.PaymentMethod
+	if !better {
 		return Plan{Outcome: OutcomeAlready, Reason: st.Booking.Reason}, nil
 	}
 	b := st.Booking.Clone()
@@ -264,6 +280,16 @@ func (st Stored) payment(intentID string) *store.Payment {
 	return nil
 }
 
+// onlyBalance reports whether all that was paid so far is a balance.
+func (st Stored) onlyBalance() bool {
+	for _, p := range st.Payments {
+		if !p.CapturedAt.IsZero() && p.Purpose != store.PurposeBalance {
+			return false
+		}
+	}
+	return true
+}
+
 func newBooking(o Order, livemode bool, account string, now time.Time) store.Booking {
 	return store.Booking{
 		ID: o.BookingID, UserID: o.UserID, ServiceID: o.ServiceID, ServiceName: o.ServiceName,
@@ -291,6 +317,8 @@ func paymentOf(b store.Booking, o Order, f Facts, old *store.Payment, now time.T
 	if f.SessionID != "" || p.SessionID == "" {
 		p.Amount, p.Subtotal, p.Currency = f.Amount, f.Subtotal, f.Currency
 		p.Tax, p.Shipping, p.Discount = f.Tax, f.Shipping, f.Discount
+	}
+	if old == nil || f.MethodUsed {
 		p.PaymentMethod = f.PaymentMethod
 	}
 	if f.SessionID != "" {

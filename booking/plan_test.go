@@ -118,7 +118,8 @@ func TestSettle(t *testing.T) {
 		{"another currency, nothing stored", none, currency, booking.OutcomeConflicted, store.StateConflicted, booking.ReasonCurrency, store.StatusSucceeded},
 		{"another currency, held", store.StateHeld, currency, booking.OutcomeConflicted, store.StateConflicted, booking.ReasonCurrency, store.StatusSucceeded},
 		{"a second payment, confirmed", store.StateConfirmed, paid, booking.OutcomeOverpaid, store.StateConfirmed, booking.ReasonOverpaid, store.StatusSucceeded},
-		{"a second payment, conflicted", store.StateConflicted, paid, booking.OutcomeOverpaid, store.StateConflicted, booking.ReasonAmount, store.StatusSucceeded},
+		{"a second payment as agreed, conflicted", store.StateConflicted, paid, booking.OutcomeOverpaid, store.StateConfirmed, booking.ReasonOverpaid, store.StatusSucceeded},
+		{"a second payment not as agreed, conflicted", store.StateConflicted, amount, booking.OutcomeOverpaid, store.StateConflicted, booking.ReasonAmount, store.StatusSucceeded},
 		{"a second payment, refunded", store.StateRefunded, paid, booking.OutcomeOverpaid, store.StateRefunded, booking.ReasonOverpaid, store.StatusSucceeded},
 
 		{"free, nothing stored", none, free, booking.OutcomeConfirmed, store.StateConfirmed, "", ""},
@@ -248,6 +249,29 @@ func TestSettleSeats(t *testing.T) {
 	assert.Equal(t, booking.ReasonSeats, p.Change.Booking.Reason)
 	assert.Empty(t, p.Change.Claim)
 	assert.Len(t, p.Change.Payments, 1, "the money is recorded even so")
+}
+
+// A conflict over the seats, or of a cancelled booking, is not settled by another
+// payment, and one over the amount only if the seats can be had.
+func TestSettleConflicted(t *testing.T) {
+	for reason, to := range map[string]store.State{
+		booking.ReasonAmount: store.StateConfirmed, booking.ReasonCurrency: store.StateConfirmed,
+		booking.ReasonSeats: store.StateConflicted, booking.ReasonCancelled: store.StateConflicted, booking.ReasonOwner: store.StateConflicted,
+	} {
+		st := stored(store.StateConflicted)
+		st.Booking.Reason = reason
+		st.Booking.Claims = []store.SeatClaim{{Slot: "mon", Capacity: 2, Count: 1}}
+		p, err := booking.Settle(st, order(), session(), planCause, planTime, false)
+		require.NoError(t, err)
+		assert.Equal(t, to, p.Change.Booking.State, reason)
+		assert.Equal(t, to == store.StateConfirmed, len(p.Change.Claim) == 1, reason)
+		p, err = booking.Settle(st, order(), session(), planCause, planTime, true)
+		require.NoError(t, err)
+		assert.Equal(t, store.StateConflicted, p.Change.Booking.State, reason)
+		assert.Equal(t, reason, p.Change.Booking.Reason)
+		assert.Empty(t, p.Change.Claim)
+		assert.Len(t, p.Change.Payments, 1)
+	}
 }
 
 // TestSettleAnyOrder applies the same news in many orders, some of it more than

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -55,6 +56,7 @@ type Checkout struct {
 const (
 	minLife = 30 * time.Minute // the shortest life that Stripe gives a session
 	slack   = 10 * time.Second // for the call to arrive, and clocks that differ
+	ahead   = time.Minute      // how far our clock may be before Stripe's
 
 	// sessionsBefore widens the search for a booking's sessions, since the
 	// booking's creation is on our clock and theirs on Stripe's.
@@ -82,7 +84,8 @@ const (
 // booking.ErrMetadata says which of Stripe's limits it breaks; ErrAttemptReused;
 // ErrSoldOut; for a BookingID store.ErrNotFound, ErrNotOwner and ErrSettled;
 // ErrHoldEnded when the booking was not paid in time; ErrRefused when Stripe does
-// not take the request, and the hold has ended with that; ErrStripe and the
+// not take the request, and the hold has ended with that, unless it was the key
+// that was refused; ErrStripe and the
 // store's errors are for trying again with the same attempt.
 //
 // A checkout for the balance of a half payment is not made here yet. One that is
@@ -359,6 +362,8 @@ func (w *till) refused(ctx context.Context, b store.Booking, err error) (*store.
 		}
 		w.listed = true
 		return w.renew(ctx, b, w.r.Quote)
+	case se.status == http.StatusUnauthorized || se.status == http.StatusForbidden:
+		return nil, err // it is the key that was refused, and keys get mended
 	case errors.Is(se.kind, ErrRefused):
 		// There is no session, and there will be none: give the seats back.
 		if _, serr := w.s.apply(ctx, booking.Stored{Booking: &b}, booking.OrderOf(b),
@@ -395,7 +400,7 @@ func (w *till) list(ctx context.Context, b store.Booking) (next *store.Booking, 
 				return t, false, err
 			}
 			b = *t
-			if ss.facts.Standing() == booking.Processing && mine {
+			if ss.facts.Standing() == booking.Processing {
 				next, err := w.attach(ctx, b, ss) // it may yet be paid
 				return next, false, err
 			}
@@ -438,10 +443,17 @@ func (w *till) end(ctx context.Context, b store.Booking, ss session) error {
 	if err != nil {
 		return err
 	}
-	if ss.facts.SessionStatus == "complete" {
-		_, err = w.settle(ctx, b, ss)
+	if ss.facts.SessionStatus == "open" {
+		return se // it was refused for another reason, and can still be paid
 	}
-	return err
+	if ss.facts.SessionStatus == "complete" {
+		t, err := w.settle(ctx, b, ss)
+		if err == nil && t.State == store.StateHeld && ss.facts.Standing() == booking.Processing {
+			_, err = w.attach(ctx, *t, ss) // it may yet be paid: no other session meanwhile
+		}
+		return err
+	}
+	return nil
 }
 
 // settle makes the news of a session so, and returns the booking as it is then.
@@ -466,7 +478,7 @@ func (w *till) attach(ctx context.Context, b store.Booking, ss session) (*store.
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, b, p, "session/"+ss.facts.SessionID)
+	return w.write(ctx, b, p, fmt.Sprintf("session/%s/%d", ss.facts.SessionID, b.Version))
 }
 
 // renew gives the booking a new version, and so the next session a new key.
@@ -508,7 +520,7 @@ func finished(b store.Booking, ss session) *Checkout {
 // holdUntil is the end of a hold that begins now, in the whole seconds that
 // Stripe's expires_at has.
 func (s *Service) holdUntil() time.Time {
-	return s.cfg.Now().Add(s.cfg.Hold).Truncate(time.Second)
+	return s.cfg.Now().Add(min(s.cfg.Hold, MaxHold-ahead)).Truncate(time.Second)
 }
 
 // params is the session of a held booking at its version. Everything but the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -487,15 +488,128 @@ func TestOtherParameters(t *testing.T) {
 
 // Stripe does not take the session: the hold ends, and its seats are free.
 func TestRefused(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.SecretKey = "sk_test_wrong" })
+	w := newWorld(t)
 	r := w.request("a")
+	r.Quote = quoteOf(t, 100_000_000_000) // more than the stand-in takes, as Stripe for most methods
 	r.Seats = []store.SeatClaim{{Slot: "monday", Capacity: 1, Count: 1}}
 	_, err := w.pay.Checkout(ctxOf(t), r)
 	require.ErrorIs(t, err, ErrRefused)
-	assert.NotContains(t, err.Error(), "sk_test_wrong")
 	b := w.bookings("user_7")[0]
 	assert.Equal(t, store.StateExpired, b.State)
 	assert.Empty(t, b.Seats)
+}
+
+// It is the key that Stripe does not take: once it is right again, the same
+// attempt goes on.
+func TestRefusedKey(t *testing.T) {
+	wrong := true
+	w := newWorld(t, func(c *Config) {
+		c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if wrong {
+				r.Header.Set("Authorization", "Bearer sk_test_wrong")
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})}
+	})
+	_, err := w.pay.Checkout(ctxOf(t), w.request("a"))
+	require.ErrorIs(t, err, ErrRefused)
+	assert.NotContains(t, err.Error(), "sk_test")
+	assert.Equal(t, store.StateHeld, w.bookings("user_7")[0].State)
+	wrong = false
+	assert.NotEmpty(t, w.checkout(w.request("a")).URL)
+}
+
+// Our clock is ahead of Stripe's, and the hold as long as may be.
+func TestLongestHold(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		now := c.Now
+		c.Now = func() time.Time { return now().Add(20 * time.Second) }
+		c.Hold = MaxHold
+	})
+	c := w.checkout(w.request("a"))
+	assert.WithinDuration(t, start.Add(MaxHold), c.ExpiresAt, time.Minute)
+}
+
+func quoteOf(t *testing.T, total int64) booking.Quote {
+	t.Helper()
+	q, err := booking.NewQuote(total, "usd", store.OptionFull)
+	require.NoError(t, err)
+	return q
+}
+
+// The booking of a connected account has one open session at the most, too.
+func TestAccountHasOneSession(t *testing.T) {
+	for _, account := range []string{"", "acct_1"} {
+		t.Run(account, func(t *testing.T) {
+			w := newWorld(t, func(c *Config) { c.Account = account })
+			first := w.checkout(w.request("a"))
+			r := w.full("b")
+			r.BookingID = first.BookingID
+			assert.NotEqual(t, first.SessionID, w.checkout(r).SessionID)
+			assert.Equal(t, 1, w.open())
+		})
+	}
+}
+
+// A new quote lets go of a session that the customer pays by a delayed method in
+// that very instant: while that money may come, there is no second session.
+func TestDelayedPaymentOfReplacedSession(t *testing.T) {
+	for name, replace := range map[string]func(w *world, first Checkout, r CheckoutRequest){
+		"while it is let go": func(w *world, first Checkout, r CheckoutRequest) {
+			once := true
+			w.store.fail(nil, func(c store.Change) error {
+				if once && strings.HasPrefix(c.Key, "renew/") {
+					once = false
+					_, err := w.stripe.PayDelayed(first.SessionID)
+					return err
+				}
+				return nil
+			})
+		},
+		"while Stripe's list is away": func(w *world, first Checkout, r CheckoutRequest) {
+			w.stripe.FailNext(2, listRoute, stripetest.Fault{Status: 503})
+			_, err := w.pay.Checkout(ctxOf(w.t), r)
+			require.ErrorIs(w.t, err, ErrStripe)
+			_, err = w.stripe.PayDelayed(first.SessionID)
+			require.NoError(w.t, err)
+			w.mustDeliver(completed, first.SessionID)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			first := w.checkout(w.request("a"))
+			r := w.full("b")
+			r.BookingID = first.BookingID
+			replace(w, first, r)
+			c := w.checkout(r)
+			assert.Empty(t, c.URL)
+			assert.Equal(t, first.SessionID, c.SessionID)
+			assert.Zero(t, w.open())
+			_, err := w.stripe.SettleDelayed(first.SessionID, true)
+			require.NoError(t, err)
+			s := w.mustDeliver(asyncSucceeded, first.SessionID)
+			assert.Equal(t, booking.OutcomeConfirmed, s.Outcome)
+			assert.Empty(t, s.Booking.Reason)
+		})
+	}
+}
+
+// Stripe will not expire a session, and it is still open: no second one is made.
+func TestExpireRefused(t *testing.T) {
+	w := newWorld(t)
+	first := w.checkout(w.request("a"))
+	w.pay.stripe = stubborn{w.pay.stripe}
+	r := w.full("b")
+	r.BookingID = first.BookingID
+	_, err := w.pay.Checkout(ctxOf(t), r)
+	require.ErrorIs(t, err, ErrRefused)
+	assert.Equal(t, 1, w.open())
+}
+
+type stubborn struct{ stripeAPI }
+
+func (stubborn) expire(context.Context, string) (session, error) {
+	return session{}, &stripeError{kind: ErrRefused, op: "expire", status: 400, typ: "invalid_request_error"}
 }
 
 // Another session's place in the store can't be mistaken for this one's: the

@@ -32,6 +32,8 @@ const (
 	// MinHold is a minute above Stripe's own limit for a session's life, so
 	// that there is time to make the session.
 	MinHold = 31 * time.Minute
+	// MaxHold is Stripe's limit; a hold that long ends a minute earlier, since
+	// clocks differ.
 	MaxHold = 24 * time.Hour
 )
 

@@ -140,9 +140,10 @@ func decodeSession(raw []byte, event string) (session, error) {
 	f := booking.Facts{
 		SessionID: j.ID, PaymentIntentID: in.ID,
 		Mode: j.Mode, SessionStatus: j.Status, PaymentStatus: j.PaymentStatus,
-		Currency: strings.ToLower(j.Currency), PaymentMethod: methodOf(in, j.MethodTypes),
+		Currency: strings.ToLower(j.Currency),
 		Livemode: j.Livemode, Metadata: metadata, Created: unix(j.Created), ExpiresAt: unix(j.ExpiresAt),
 	}
+	f.PaymentMethod, f.MethodUsed = methodOf(in, j.MethodTypes)
 	if j.AmountTotal != nil {
 		f.Amount, f.Subtotal = *j.AmountTotal, *j.AmountTotal
 	}
@@ -226,9 +227,10 @@ func decodeIntent(raw []byte) (booking.Facts, error) {
 	}
 	f := booking.Facts{
 		PaymentIntentID: in.ID, IntentStatus: in.Status,
-		Currency: strings.ToLower(in.Currency), Amount: in.Amount, PaymentMethod: methodOf(in, in.MethodTypes),
+		Currency: strings.ToLower(in.Currency), Amount: in.Amount,
 		Livemode: in.Livemode, Metadata: metadata, Created: unix(in.Created),
 	}
+	f.PaymentMethod, f.MethodUsed = methodOf(in, in.MethodTypes)
 	if in.AmountReceived != nil && in.Status == "succeeded" {
 		f.Amount = *in.AmountReceived
 	}
@@ -318,21 +320,20 @@ func (i *idOf) UnmarshalJSON(raw []byte) error {
 
 // methodOf is the type of payment method that was used when it is known, else
 // the first that was allowed, else "card".
-func methodOf(in intentJSON, allowed []string) string {
-	used := []string{string(in.LatestCharge.Details)}
+func methodOf(in intentJSON, allowed []string) (kind string, used bool) {
+	known := []string{string(in.LatestCharge.Details), string(in.PaymentMethod)}
 	if len(in.Charges.Data) > 0 {
-		used = append(used, string(in.Charges.Data[0].Details))
+		known = append(known, string(in.Charges.Data[0].Details))
 	}
-	used = append(used, string(in.PaymentMethod))
-	if len(allowed) > 0 {
-		used = append(used, allowed[0])
-	}
-	for _, kind := range used {
+	for _, kind := range known {
 		if store.CheckID("type", kind) == nil {
-			return kind
+			return kind, true
 		}
 	}
-	return "card"
+	if len(allowed) > 0 && store.CheckID("type", allowed[0]) == nil {
+		return allowed[0], false
+	}
+	return "card", false
 }
 
 func decodeMetadata(raw json.RawMessage) (map[string]string, error) {

@@ -55,7 +55,7 @@
 // # Not here yet
 //
 // Refunds, disputes, a checkout for the balance of a half payment (Settle
-// understands its payment), a reconciler, and the end of holds whose session was
-// never made, such as after a crash: their seats are kept until the attempt is
-// repeated or somebody cancels the booking.
+// understands its payment), a reconciler, and the end of holds that have no session,
+// such as after a crash before it was made, or when the one before was let go and
+// the next could not be made: their seats are kept until the attempt is repeated.
 package payment

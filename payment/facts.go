@@ -92,12 +92,12 @@ func (s *Service) factsOfIntent(ctx context.Context, f booking.Facts) (booking.F
 	if s.foreign(f) != "" {
 		return f, nil // Settle ignores it; there is nothing to ask
 	}
-	o, err := s.decode(f)
-	ours := !errors.Is(err, booking.ErrNotOurs)
-	if ours && f.Standing() != booking.Paid {
+	o, own := s.decode(f)
+	ours := !errors.Is(own, booking.ErrNotOurs)
+	if own == nil && f.Standing() != booking.Paid {
 		return f, nil
 	}
-	agreed := err == nil && o.Now == f.Amount && o.Currency == f.Currency
+	agreed := own == nil && o.Now == f.Amount && o.Currency == f.Currency
 	if agreed && marked(f) {
 		return f, nil // a session of Checkout's is for o.Now and nothing else
 	}
@@ -124,7 +124,10 @@ func (s *Service) factsOfIntent(ctx context.Context, f booking.Facts) (booking.F
 	}
 	for _, ss := range sessions {
 		g := ss.facts
-		if _, err := s.decode(g); errors.Is(err, booking.ErrNotOurs) {
+		switch _, err := s.decode(g); {
+		case err != nil && own == nil:
+			g.Metadata = f.Metadata
+		case errors.Is(err, booking.ErrNotOurs):
 			if !ours {
 				continue
 			}
@@ -141,7 +144,9 @@ func (s *Service) factsOfIntent(ctx context.Context, f booking.Facts) (booking.F
 // merge is what the session g says, with the news of its intent f.
 func merge(g, f booking.Facts) booking.Facts {
 	g.PaymentIntentID, g.Account, g.Livemode = f.PaymentIntentID, f.Account, f.Livemode
-	g.PaymentMethod = f.PaymentMethod
+	if f.MethodUsed || !g.MethodUsed {
+		g.PaymentMethod, g.MethodUsed = f.PaymentMethod, f.MethodUsed
+	}
 	if f.Standing() == booking.Paid {
 		g.SessionStatus, g.PaymentStatus, g.FailureCode = "complete", "paid", ""
 		return g

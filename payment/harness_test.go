@@ -181,6 +181,13 @@ func (w *world) booking(id string) store.Booking {
 }
 
 // calls is how many requests reached Stripe.
+func (w *world) session(id string) stripetest.Session {
+	w.t.Helper()
+	ss, ok := w.stripe.Session(id)
+	require.True(w.t, ok)
+	return ss
+}
+
 func (w *world) ledger(id string) store.Event {
 	w.t.Helper()
 	e, err := w.store.Event(ctxOf(w.t), id)

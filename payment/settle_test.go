@@ -180,6 +180,93 @@ func TestIntentWhileStripeIsAway(t *testing.T) {
 	}
 }
 
+// Where a session's metadata and its intent's differ, the sound one counts.
+func TestPartialMetadata(t *testing.T) {
+	whole := map[string]string{"userId": "user_7", "serviceId": "svc_3", "serviceName": "Home cleaning", "amountToPay": "45.00", "paymentOption": "half"}
+	part := map[string]string{"userId": "user_7"}
+	for name, c := range map[string]struct{ session, intent map[string]string }{
+		"of the session": {part, whole},
+		"of the intent":  {whole, part},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ss, err := w.stripe.CreateSession(stripetest.SessionParams{Amount: 4500, Metadata: c.session, IntentMetadata: c.intent})
+			require.NoError(t, err)
+			ss, err = w.stripe.Decline(ss.ID, "insufficient_funds")
+			require.NoError(t, err)
+			s := w.mustDeliver(intentFailed, ss.PaymentIntent)
+			assert.Equal(t, booking.OutcomeFailed, s.Outcome)
+			assert.Equal(t, "insufficient_funds", s.Event.Reason)
+			s = w.mustDeliver(intentSucceeded, w.paid(ss.ID).PaymentIntent)
+			assert.Equal(t, booking.OutcomeConfirmed, s.Outcome)
+		})
+	}
+}
+
+// Two payments of one booking, of which one is not as agreed, end the same
+// whichever is heard of first; so do a deposit and its balance.
+func TestOrderOfTwoPayments(t *testing.T) {
+	for name, c := range map[string]struct {
+		request func(w *world) CheckoutRequest
+		other   int64
+		purpose store.Purpose
+		reason  string
+	}{
+		"another amount":        {func(w *world) CheckoutRequest { return w.full("a") }, 4500, store.PurposeFull, booking.ReasonOverpaid},
+		"a deposit of too much": {func(w *world) CheckoutRequest { return w.request("a") }, 4400, store.PurposeDeposit, booking.ReasonOverpaid},
+		"the balance":           {func(w *world) CheckoutRequest { return w.request("a") }, 4500, store.PurposeBalance, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ends []store.Booking
+			for _, swap := range []bool{false, true} {
+				w := newWorld(t)
+				first := w.checkout(c.request(w))
+				o := booking.OrderOf(w.booking(first.BookingID))
+				o.Purpose, o.Now = c.purpose, c.other
+				metadata, err := booking.Marked{}.Encode(o)
+				require.NoError(t, err)
+				other, err := w.stripe.CreateSession(stripetest.SessionParams{Amount: c.other, Metadata: metadata})
+				require.NoError(t, err)
+				ids := []string{first.SessionID, other.ID}
+				if swap {
+					ids[0], ids[1] = ids[1], ids[0]
+				}
+				for _, id := range ids {
+					w.mustDeliver(completed, w.paid(id).ID)
+				}
+				b := w.booking(first.BookingID)
+				assert.Equal(t, w.session(first.SessionID).PaymentIntent, b.PaymentIntentID, "it rests on what was agreed")
+				require.Len(t, w.payments("user_7"), 2)
+				ends = append(ends, store.Booking{State: b.State, Reason: b.Reason, Paid: b.Paid, Due: b.Due})
+			}
+			assert.Equal(t, ends[0], ends[1])
+			assert.Equal(t, store.StateConfirmed, ends[0].State)
+			assert.Equal(t, c.reason, ends[0].Reason)
+		})
+	}
+}
+
+// What was used to pay is kept once it is known, whoever tells it.
+func TestPaymentMethodUsed(t *testing.T) {
+	for name, order := range map[string][]string{"confirm first": {"confirm", completed}, "confirm last": {completed, "confirm", completed}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ss := w.paid(w.plainSession(true, func(p *stripetest.SessionParams) {
+				p.PaymentMethodTypes, p.Currency = []string{"sepa_debit", "card"}, "eur"
+			}).ID)
+			for _, by := range order {
+				if by == "confirm" {
+					_, err := w.pay.Confirm(ctxOf(t), ss.ID, "user_7")
+					require.NoError(t, err)
+				} else {
+					w.mustDeliver(by, ss.ID)
+				}
+			}
+			assert.Equal(t, "card", w.payments("user_7")[0].PaymentMethod)
+		})
+	}
+}
+
 // A session that takes no payment is none of ours, whatever its metadata says.
 func TestNotAPayment(t *testing.T) {
 	w := newWorld(t)

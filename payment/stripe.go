@@ -199,8 +199,8 @@ func (c *client) list(ctx context.Context, params *stripe.CheckoutSessionListPar
 			if err != nil {
 				return nil, unreadable(err)
 			}
-			if keep(ss) {
-				kept = append(kept, c.own(ss))
+			if ss = c.own(ss); keep(ss) {
+				kept = append(kept, ss)
 			}
 			params.StartingAfter = &ss.facts.SessionID
 		}

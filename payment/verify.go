@@ -123,7 +123,8 @@ func (s *Service) look(ctx context.Context, id string, owns func(userID string) 
 	if b != nil && !owns(b.UserID) {
 		return Verification{}, ErrNotOwner
 	}
-	if b != nil && b.State != store.StateHeld {
+	// One that has ended may have been paid since, with the news on its way.
+	if b != nil && b.State != store.StateHeld && b.State != store.StateExpired {
 		return s.verdict(ctx, *b, id, "")
 	}
 
@@ -149,6 +150,9 @@ func (s *Service) look(ctx context.Context, id string, owns func(userID string) 
 			paid, err := s.cfg.Store.Booking(ctx, p.BookingID)
 			if err != nil {
 				return Verification{}, err
+			}
+			if !owns(paid.UserID) {
+				return Verification{}, ErrNotOwner
 			}
 			return s.verdict(ctx, paid, id, f.PaymentIntentID)
 		}
@@ -233,6 +237,7 @@ type entry struct {
 	turn  chan struct{} // holds one token: who has it may ask
 	known bool
 	facts booking.Facts
+	err   error // ErrNoSession, or nil
 	at    time.Time
 }
 
@@ -255,15 +260,15 @@ func (c *cache) facts(ctx context.Context, id string, ask func() (booking.Facts,
 		return booking.Facts{}, ctx.Err()
 	}
 	defer func() { e.turn <- struct{}{} }()
-	if e.known && (final(e.facts) || c.now().Sub(e.at) < askAgain) {
-		return e.facts, nil
+	if e.known && (e.err == nil && final(e.facts) || c.now().Sub(e.at) < askAgain) {
+		return e.facts, e.err
 	}
 	f, err := ask()
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNoSession) {
 		return booking.Facts{}, err
 	}
-	e.known, e.facts, e.at = true, f, c.now()
-	return f, nil
+	e.known, e.facts, e.err, e.at = true, f, err, c.now()
+	return f, err
 }
 
 func (c *cache) entry(id string) *entry {

@@ -224,3 +224,51 @@ func TestCacheIsBounded(t *testing.T) {
 	_, err := c.facts(ctx, "busy", nil)
 	require.True(t, errors.Is(err, context.Canceled))
 }
+
+// Who polls for a session that Stripe does not know does not make every poll a
+// call.
+func TestVerifyUnknownCalls(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		_, err := w.pay.Verify(ctxOf(t), "cs_test_unknown", "user_7", 0)
+		require.ErrorIs(t, err, ErrNoSession)
+	}
+	assert.Equal(t, 1, w.calls())
+	w.clock.pass(askAgain)
+	_, err := w.pay.Verify(ctxOf(t), "cs_test_unknown", "user_7", 0)
+	require.ErrorIs(t, err, ErrNoSession)
+	assert.Equal(t, 2, w.calls())
+}
+
+// A session that names somebody else's booking shows it to nobody, whichever of
+// its events came first.
+func TestVerifyStolenBooking(t *testing.T) {
+	w := newWorld(t)
+	o := booking.OrderOf(w.booking(w.checkout(w.request("a")).BookingID))
+	o.UserID = "user_8"
+	metadata, err := booking.Marked{}.Encode(o)
+	require.NoError(t, err)
+	ss, err := w.stripe.CreateSession(stripetest.SessionParams{Amount: 4500, Metadata: metadata, IntentMetadata: metadata})
+	require.NoError(t, err)
+	w.mustDeliver(intentSucceeded, w.paid(ss.ID).PaymentIntent)
+	_, err = w.pay.Verify(ctxOf(t), ss.ID, "user_8", 0)
+	require.ErrorIs(t, err, ErrNotOwner)
+}
+
+// A delayed payment comes through after somebody ended the booking's hold.
+func TestVerifyLatePayment(t *testing.T) {
+	w := newWorld(t)
+	c := w.checkout(w.request("a"))
+	_, err := w.stripe.PayDelayed(c.SessionID)
+	require.NoError(t, err)
+	b := w.booking(c.BookingID)
+	b.State = store.StateExpired
+	_, err = w.store.Apply(ctxOf(t), store.Change{Key: "op", Booking: &b, History: &store.History{
+		From: store.StateHeld, To: b.State, Cause: store.Cause{By: "operator"}, At: w.clock.now()}})
+	require.NoError(t, err)
+	_, err = w.stripe.SettleDelayed(c.SessionID, true)
+	require.NoError(t, err)
+	v, err := w.pay.Verify(ctxOf(t), c.SessionID, "user_7", 0)
+	require.NoError(t, err)
+	assert.Equal(t, Pending, v.Status)
+}

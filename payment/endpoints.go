@@ -55,8 +55,8 @@ const (
 //	405  not POST
 //	409  paid, but not as agreed; data has the booking's id, message what happens next
 //	413  body over 64 KiB
-//	502  Stripe can't be reached
-//	503  the database can't, with Retry-After
+//	502  Stripe can't be reached, or refuses the call (the log says why), with Retry-After
+//	503  the database can't be reached, with Retry-After
 //
 // In data are bookingId, serviceName, amount (what was charged, in major units as
 // decimal text), amountMinor (the same in Stripe's minor unit), currency,
@@ -81,7 +81,7 @@ func (s *Service) ConfirmHandler(c Caller) http.Handler {
 //
 // The body is {"sessionId":"cs_…"}, and may have "wait": the seconds, up to
 // MaxWait, that the answer may take while the webhook is not here yet, so that one
-// call does. The answers are those of ConfirmHandler, but
+// call does; anything else is no wait. The answers are those of ConfirmHandler, but
 //
 //	200  "Payment verified", with data as there
 //	200  "Payment successful, processing...", with {"processed":false}: paid, ask again

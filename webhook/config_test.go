@@ -33,6 +33,8 @@ func TestConfig(t *testing.T) {
 		{"an empty secret", func(c *Config) { c.Secrets = []string{"whsec_1", ""} }, []string{"Secrets[1] is empty"}},
 		{"a blank secret", func(c *Config) { c.Secrets = []string{" \t"} }, []string{"Secrets[0] is empty"}},
 		{"a secret with a space", func(c *Config) { c.Secrets = []string{"whsec_1", " whsec_2"} }, []string{"Secrets[1] has spaces"}},
+		{"secrets in one", func(c *Config) { c.Secrets = []string{"whsec_1,whsec_2"} }, []string{"Secrets[0] has a comma"}},
+		{"a key for a secret", func(c *Config) { c.Secrets = []string{"whsec_1", "sk_test_1"} }, []string{"Secrets[1] is an API key"}},
 		{"an unknown mode", func(c *Config) { c.Mode = "production" }, []string{"Mode must be"}},
 		{"another mode than the payments'", func(c *Config) { c.Payments = live }, []string{`Mode is "test", but that of Payments is "live"`}},
 		{"another account than the payments'", func(c *Config) { c.Mode, c.Payments = payment.Live, direct },

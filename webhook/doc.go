@@ -32,7 +32,9 @@
 //	paid, but not as agreed                        200            done; payment recorded, booking conflicted
 //	permanent failure: ours, but broken metadata   200 (or 400)   dead, with the reason
 //	database or Stripe away, handler failed,       503,           failed, with the reason,
-//	panic, deadline                                Retry-After    if the database answers
+//	race not settled in time, panic, deadline      Retry-After    if the database answers
+//
+// A dead event is tried again when it is delivered once more, or replayed.
 //
 // The body is {"success":bool,"message":"…"}, and never says what went wrong
 // inside; that is in the ledger and in the log. Stripe repeats everything that is
@@ -60,7 +62,9 @@
 //
 // [Handler.Handle] adds one for a type, [Handler.HandleAll] one for all types. A
 // handler runs after the built-in's work is stored, with the booking and payment
-// in its [Event]; for an event that is ignored it does not run. It is run at
+// in its [Event]; for an event that is ignored it does not run. Types that are not
+// built in have no owner that could be read: a handler for one gets all of them,
+// without a booking. It is run at
 // least once, and may run twice at the same time: use Event.ID as the key of what
 // it does. When it fails or panics, the event is answered 503 and Stripe's next
 // delivery runs those handlers that have not succeeded yet, and only those.

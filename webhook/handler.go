@@ -177,6 +177,10 @@ func (cfg Config) check() error {
 			bad("Secrets[%d] is empty", i)
 		} else if strings.TrimSpace(s) != s {
 			bad("Secrets[%d] has spaces around it", i)
+		} else if strings.Contains(s, ",") {
+			bad("Secrets[%d] has a comma: each secret is an element of its own", i)
+		} else if kind, _, _ := strings.Cut(s, "_"); kind == "sk" || kind == "rk" || kind == "pk" {
+			bad("Secrets[%d] is an API key, and not an endpoint's secret", i)
 		}
 	}
 	if cfg.Store == nil {

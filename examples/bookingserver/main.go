@@ -45,6 +45,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; all settings are flags", flags.Arg(0))
+	}
 	log := slog.New(slog.NewTextHandler(out, nil))
 	cfg := config{Mode: *mode, Logger: log}
 	switch *mailer {

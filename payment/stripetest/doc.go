@@ -24,6 +24,7 @@
 //	GET  /v1/events                           type, types[], created[…], delivery_success, paged as above
 //	GET  /v1/events/{id}
 //	GET  /pay/{id}                            the page that a session's url leads to
+//	POST /pay/{id}                            its form, action=pay, bank, decline or cancel: 303 back to the site, 402 when declined
 //
 // Answers have the shape of API version 2023-10-16, whatever version is asked for. Requests are checked as Stripe checks
 // them, with its error bodies: required and unknown parameters, currencies and their steps, minimum and maximum amounts,

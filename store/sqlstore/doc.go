@@ -51,12 +51,15 @@
 //
 //	sqlstore.Config{DB: db, Dialect: sqlstore.SQLite,
 //		InTx: func(ctx context.Context, tx *sql.Tx, c store.Change) error {
-//			if c.Booking == nil {
-//				return nil
+//			if c.Booking == nil || c.Booking.State != store.StateConfirmed || c.History.From == store.StateConfirmed {
+//				return nil // not the Change that confirms a booking
 //			}
 //			_, err := tx.ExecContext(ctx, "INSERT INTO outbox (booking_id) VALUES (?)", c.Booking.ID)
 //			return err
 //		}}
+//
+// A booking takes several Changes: it is held, gets its session, is paid, and later
+// news may add to it. Booking.State and History.From tell which one it is.
 //
 // With [Store.With], the library works within a transaction of the caller's; the
 // services take such a store in methods called With of their own.
@@ -68,8 +71,10 @@
 //	if err != nil {
 //		return err // store.ErrConflict: nothing of the Change is in tx
 //	}
-//	_, err = tx.ExecContext(ctx, "INSERT INTO outbox (booking_id) VALUES (?)", res.Booking.ID)
-//	...
+//	if res.Applied { // and not before, by another delivery
+//		_, err = tx.ExecContext(ctx, "INSERT INTO outbox (booking_id) VALUES (?)", change.Booking.ID)
+//		...
+//	}
 //	return tx.Commit() // only now is it final
 //
 // # How it works

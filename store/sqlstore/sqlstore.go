@@ -36,7 +36,8 @@ type Config struct {
 	// InTx, when set, runs within the transaction of every Change that applies,
 	// after all that the store writes and just before the commit, so that the
 	// caller's own tables change with it or not at all. It does not run for a
-	// replay or a conflict. It may run again, in a new transaction, when the one
+	// replay or a conflict. A booking takes several Changes: look at
+	// c.Booking.State and c.History.From for the one that is meant. It may run again, in a new transaction, when the one
 	// before could not commit. Its error undoes the Change and comes back
 	// wrapped from Apply. It must not end the transaction, and must use no other
 	// connection to write to the same SQLite database. What the Change left

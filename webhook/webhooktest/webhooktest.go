@@ -20,15 +20,17 @@ func Sign(payload []byte, secret string, at time.Time) string {
 }
 
 // SignedRequest returns the POST request of a delivery that was signed at that
-// time with all of the secrets, as Stripe does while one is rolled.
+// time with all of the secrets, as Stripe does while one is rolled. Its path is
+// /api/payment/webhook; for a server that has the webhook elsewhere, change its URL.
 func SignedRequest(payload []byte, at time.Time, secrets ...string) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, "/webhook", bytes.NewReader(payload))
+	r := httptest.NewRequest(http.MethodPost, "/api/payment/webhook", bytes.NewReader(payload))
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
 	r.Header.Set("Stripe-Signature", header(payload, at, secrets))
 	return r
 }
 
-// Deliver gives h a payload that is signed now, and returns what it answered.
+// Deliver gives h a payload that is signed now, as SignedRequest makes it, and
+// returns what it answered. h is a webhook.Handler, or a server that has one.
 func Deliver(h http.Handler, payload []byte, secret string) *httptest.ResponseRecorder {
 	return DeliverAt(h, payload, secret, time.Now())
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -55,6 +56,9 @@ func (c Change) Validate() error {
 			}
 		}
 		checks = append(checks, c.validateSeats())
+		if pi := b.PaymentIntentID; b.Version == 0 && pi != "" && !slices.ContainsFunc(c.Payments, func(p Payment) bool { return p.PaymentIntentID == pi }) {
+			checks = append(checks, fmt.Errorf("%w: a new booking names a payment intent without its payment", ErrInvalid))
+		}
 	} else if len(c.Payments) > 0 || len(c.Claim) > 0 || len(c.Release) > 0 || c.History != nil {
 		checks = append(checks, fmt.Errorf("%w: payments, seats or history without a booking", ErrInvalid))
 	}

@@ -48,7 +48,7 @@ type Booking struct {
 
 	// PaymentIntentID is the intent of the payment that the booking rests on,
 	// or of its latest attempt while it waits. It is empty exactly as long as
-	// the booking has no Payment.
+	// the booking has no Payment, so a new booking that has one brings it along.
 	PaymentIntentID string
 	SessionID       string // the latest checkout session
 

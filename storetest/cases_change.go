@@ -367,6 +367,7 @@ func invalidLeavesNothing(e *env) {
 		{"a payment with metadata with NUL", func(c *store.Change) { c.Payments[0].Metadata = map[string]string{"a\x00": ""} }},
 		{"a refund without an id", func(c *store.Change) { c.Payments[0].Refunds = []store.Refund{{Amount: 1}} }},
 		{"one intent twice", func(c *store.Change) { c.Payments = append(c.Payments, c.Payments[0]) }},
+		{"a new booking that names an intent without its payment", func(c *store.Change) { c.Payments = nil }},
 		{"a new booking that has seats", func(c *store.Change) { c.Booking.Seats = []store.Seat{{Slot: "room", Number: 1}} }},
 		{"a claim of no seats", func(c *store.Change) { c.Claim[0].Count = 0 }},
 		{"a claim of more seats than there are", func(c *store.Change) { c.Claim[0].Count = 2 }},

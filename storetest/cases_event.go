@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,6 +79,8 @@ func eventsFilter(e *env) {
 		store.EventFilter{From: at(3)}, store.EventFilter{To: at(3)},
 		store.EventFilter{From: at(3), To: at(3)}, store.EventFilter{From: at(3), To: at(4)},
 		store.EventFilter{From: at(9)}, store.EventFilter{To: at(0)}, store.EventFilter{From: at(0), To: at(9)},
+		// Between two milliseconds, which is all that stores keep of a time.
+		store.EventFilter{From: at(3).Add(time.Microsecond)}, store.EventFilter{To: at(3).Add(time.Microsecond)},
 	)
 	for _, f := range filters {
 		var want []string

@@ -1137,6 +1137,9 @@ func eventMutants() []mutant {
 				f.From = f.From.Add(time.Millisecond)
 			}
 		})},
+		{name: "From and To are cut to the millisecond", caught: "events-filter", open: filters(func(f *store.EventFilter) {
+			f.From, f.To = store.Time(f.From), store.Time(f.To)
+		})},
 		{name: "To is included", caught: "events-filter", open: filters(func(f *store.EventFilter) {
 			if !f.To.IsZero() {
 				f.To = f.To.Add(time.Millisecond)

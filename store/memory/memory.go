@@ -283,11 +283,10 @@ func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
 
 // Events implements store.Store.
 func (s *Store) Events(ctx context.Context, f store.EventFilter, p store.Page) ([]store.Event, string, error) {
-	from, to := store.Time(f.From), store.Time(f.To)
 	return list(ctx, s, "events", &s.eventsByTime, "", p, func(id string) (store.Event, bool) {
 		e := s.events[id]
 		if f.State != "" && e.State != f.State || f.Type != "" && e.Type != f.Type ||
-			!from.IsZero() && e.ReceivedAt.Before(from) || !to.IsZero() && !e.ReceivedAt.Before(to) {
+			!f.From.IsZero() && e.ReceivedAt.Before(f.From) || !f.To.IsZero() && !e.ReceivedAt.Before(f.To) {
 			return store.Event{}, false
 		}
 		return e.Clone(), true

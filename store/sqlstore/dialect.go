@@ -57,6 +57,11 @@ type Dialect struct {
 	// before it may be trusted with a Change; nil when nothing can be wrong.
 	check func(ctx context.Context, c conn) error
 
+	// isOver reports whether a transaction ended without its owner's doing, in a
+	// database where a savepoint would then begin, and its release commit, another;
+	// nil: elsewhere it fails.
+	isOver func(ctx context.Context, tx conn) bool
+
 	// lockSchema makes the caller the only one that migrates: an immediate
 	// transaction, an advisory lock or GET_LOCK, on a connection that is
 	// pinned for it. end gives the lock back, and keeps what was done if the

@@ -22,6 +22,7 @@ var SQLite = &Dialect{
 	again:        staleSnapshot,
 	notYet:       busy,
 	check:        checkSQLite,
+	isOver:       rolledBack,
 	lockSchema:   beginImmediate,
 }
 
@@ -72,8 +73,22 @@ func checkSQLite(ctx context.Context, c conn) error {
 	return nil
 }
 
+// rolledBack: SQLite ends a whole transaction when one of its writes is interrupted
+// or finds the disk full. Within one BEGIN fails, and changes nothing.
+// See https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
+func rolledBack(ctx context.Context, tx conn) bool {
+	ctx = context.WithoutCancel(ctx)
+	if _, err := tx.ExecContext(ctx, "BEGIN"); err != nil {
+		return false
+	}
+	_, _ = tx.ExecContext(ctx, "ROLLBACK") // of what that began
+	return true
+}
+
 func beginImmediate(ctx context.Context, c *sql.Conn, _ string) (func(context.Context, bool) error, error) {
 	if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		// A driver may report ctx's end of a BEGIN that took effect.
+		_, _ = c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		return nil, err
 	}
 	return func(ctx context.Context, keep bool) error {

@@ -39,9 +39,11 @@ type Config struct {
 	// replay or a conflict. A booking takes several Changes: look at
 	// c.Booking.State and c.History.From for the one that is meant. It may run again, in a new transaction, when the one
 	// before could not commit. Its error undoes the Change and comes back
-	// wrapped from Apply. It must not end the transaction, and must use no other
-	// connection to write to the same SQLite database. What the Change left
-	// behind can be read through With(tx).
+	// wrapped from Apply, but never as one of package store's own, which would
+	// speak of the Change. It must return every error of tx, must not end the
+	// transaction, and must use no other connection to write to the same SQLite
+	// database, nor to read from a pool that has one only: With(tx) reads what
+	// the Change left behind.
 	InTx func(ctx context.Context, tx *sql.Tx, c store.Change) error
 }
 
@@ -158,7 +160,10 @@ func (s *Store) hook(tx *sql.Tx) func(context.Context, store.Change) error {
 		return func(context.Context, store.Change) error { return nil }
 	}
 	return func(ctx context.Context, c store.Change) error {
-		if err := s.inTx(context.WithValue(ctx, withinKey{}, s), tx, c); err != nil {
+		if err := s.inTx(context.WithValue(ctx, withinKey{s}, true), tx, c); err != nil {
+			if !ofDriver(err) { // of another call: it says nothing of this Change
+				return fmt.Errorf("InTx: %v", err)
+			}
 			return fmt.Errorf("InTx: %w", err)
 		}
 		return nil
@@ -227,7 +232,7 @@ func (s *Store) writeOnce(ctx context.Context, fn func(*sql.Tx) error) error {
 }
 
 // withinKey marks the ctx of an InTx with its Store.
-type withinKey struct{}
+type withinKey struct{ s *Store }
 
 // takeTurn lets this process's writers go to the database one after the other,
 // first come, first served, where it has room for one only. What is right does
@@ -238,7 +243,7 @@ func (s *Store) takeTurn(ctx context.Context) (done func(), err error) {
 	if !s.dialect.oneWriter {
 		return func() {}, nil
 	}
-	if ctx.Value(withinKey{}) == s {
+	if ctx.Value(withinKey{s}) != nil {
 		return nil, errors.New("called within InTx, whose transaction is the only one that can write: use With(tx)")
 	}
 	select {
@@ -253,7 +258,8 @@ func (s *Store) takeTurn(ctx context.Context) (done func(), err error) {
 // writes is final, and visible to others, once the caller commits. It neither
 // commits nor rolls back. A call that fails or loses leaves nothing behind in
 // the transaction, and all that the caller wrote before stays, since each runs
-// under a savepoint. InTx runs within the caller's transaction as well.
+// under a savepoint; only when the database has undone the whole transaction, as
+// SQLite does on a full disk, all calls fail and so will the commit. InTx runs within the caller's transaction as well.
 //
 // On SQLite begin the transaction with _txlock=immediate in the data source
 // name, or write before you read: a transaction that has read first cannot
@@ -318,6 +324,9 @@ func (j *joined) RecordHandled(ctx context.Context, eventID string, handlers []s
 func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 	if err := j.outer.check(ctx, j.tx); err != nil {
 		return err
+	}
+	if j.outer.dialect.isOver != nil && j.outer.dialect.isOver(ctx, j.tx) {
+		return errors.New("the transaction is over: the database has rolled it back")
 	}
 	if _, err := j.tx.ExecContext(ctx, "SAVEPOINT stripebooking"); err != nil {
 		return err

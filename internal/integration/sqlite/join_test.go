@@ -247,3 +247,61 @@ func TestWithFromManyGoroutines(t *testing.T) {
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, n+1, whole(t, db))
 }
+
+// SQLite can end a transaction that its owner believes to be open. A joined store
+// then begins none of its own, whose booking a rollback would not undo.
+func TestWithTransactionOver(t *testing.T) {
+	ctx := context.Background()
+	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
+	s := sqlitetest.Store(t, db, nil)
+	_, err := db.ExecContext(ctx, "CREATE TABLE once (id INTEGER PRIMARY KEY ON CONFLICT ROLLBACK)")
+	require.NoError(t, err)
+	tx, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
+	_, err = tx.ExecContext(ctx, "INSERT INTO once VALUES (1), (1)")
+	require.Error(t, err)
+	for range 2 {
+		res, err := s.With(tx).Apply(ctx, paid("a"))
+		require.ErrorContains(t, err, "the transaction is over")
+		assert.False(t, res.Applied)
+	}
+	_, err = s.Booking(ctx, "bk_a")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = s.Apply(ctx, paid("a"))
+	require.NoError(t, err, "the connection is sound again")
+}
+
+// An error that InTx brings from another call is no verdict on the Change: the
+// same Change may well apply the next time.
+func TestInTxErrorOfAnotherCall(t *testing.T) {
+	ctx := context.Background()
+	for _, other := range []error{store.ErrMismatch, store.ErrInvalid, store.ErrConflict, store.ErrNotFound} {
+		db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
+		s := sqlitetest.Store(t, db, func(context.Context, *sql.Tx, store.Change) error {
+			return fmt.Errorf("another call: %w", other)
+		})
+		_, err := s.Apply(ctx, paid("a"))
+		require.ErrorContains(t, err, "another call")
+		assert.NotErrorIs(t, err, other)
+		assert.True(t, store.IsTransient(err))
+		_, err = s.Booking(ctx, "bk_a")
+		require.ErrorIs(t, err, store.ErrNotFound)
+	}
+}
+
+// Two stores that call each other within their transactions are told so, and do
+// not wait for each other.
+func TestInTxOfTwoStores(t *testing.T) {
+	var one, two store.Store
+	one = sqlitetest.Store(t, sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t))), func(ctx context.Context, _ *sql.Tx, c store.Change) error {
+		_, err := two.Apply(ctx, c)
+		return err
+	})
+	two = sqlitetest.Store(t, sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t))), func(ctx context.Context, _ *sql.Tx, c store.Change) error {
+		_, err := one.Apply(ctx, c)
+		return err
+	})
+	_, err := one.Apply(context.Background(), paid("a"))
+	require.ErrorContains(t, err, "use With(tx)")
+}

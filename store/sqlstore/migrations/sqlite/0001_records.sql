@@ -110,6 +110,7 @@ CREATE TABLE {prefix}events (
 CREATE INDEX {prefix}events_by_time ON {prefix}events (received_at, id);
 CREATE INDEX {prefix}events_by_state ON {prefix}events (state, received_at, id);
 CREATE INDEX {prefix}events_by_type ON {prefix}events (type, received_at, id);
+CREATE INDEX {prefix}events_by_state_type ON {prefix}events (state, type, received_at, id);
 
 -- The user's handlers that succeeded for an event. Rows are only added.
 CREATE TABLE {prefix}event_handlers (

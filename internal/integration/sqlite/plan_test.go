@@ -110,7 +110,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 		assert.Contains(t, text, "SEARCH", q)
 		assert.NotContains(t, text, "SCAN", q)
 		assert.NotContains(t, text, "TEMP B-TREE", q)
-		if strings.Contains(q, "state = ?") && strings.Contains(q, "type = ?") && !strings.Contains(q, "received_at >= ?") {
+		if strings.HasPrefix(q, "SELECT") && strings.Contains(q, "state = ?") && strings.Contains(q, "type = ?") && !strings.Contains(q, "received_at >= ?") {
 			assert.Contains(t, text, "events_by_state_type", "a rare state of a frequent type is found at once: %s", q)
 		}
 	}

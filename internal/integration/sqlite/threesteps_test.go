@@ -29,6 +29,7 @@ func TestThreeSteps(t *testing.T) {
 	}
 	ctx := context.Background()
 	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
+	db.SetMaxOpenConns(8) // few enough that nobody's busy timeout runs out
 	for _, statement := range []string{
 		"CREATE TABLE guide_bookings (id INTEGER PRIMARY KEY, intent TEXT NOT NULL)",
 		"CREATE TABLE guide_payments (intent TEXT PRIMARY KEY, booking_id INTEGER NOT NULL)",

@@ -219,18 +219,9 @@ func TestListFails(t *testing.T) {
 // A session that was made and never attached is found although its hold has
 // become too short for another.
 func TestShortHold(t *testing.T) {
-	crash := errors.New("crash")
 	t.Run("with a session", func(t *testing.T) {
 		w := newWorld(t)
-		w.store.fail(func(c store.Change) error {
-			if strings.HasPrefix(c.Key, "session/") {
-				return crash
-			}
-			return nil
-		}, nil)
-		_, err := w.pay.Checkout(ctxOf(t), w.request("a"))
-		require.ErrorIs(t, err, crash)
-		w.store.fail(nil, nil)
+		w.crashBeforeAttach(w.request("a"))
 		w.clock.pass(45 * time.Minute)
 		c := w.checkout(w.request("a"))
 		assert.Len(t, w.stripe.Sessions(), 1, "adopted")
@@ -470,16 +461,7 @@ func TestLastSeat(t *testing.T) {
 // The config or the e-mail address changed since the key was used.
 func TestOtherParameters(t *testing.T) {
 	w := newWorld(t)
-	crash := errors.New("crash")
-	w.store.fail(func(c store.Change) error {
-		if strings.HasPrefix(c.Key, "session/") {
-			return crash
-		}
-		return nil
-	}, nil)
-	_, err := w.pay.Checkout(ctxOf(t), w.request("a"))
-	require.ErrorIs(t, err, crash)
-	w.store.fail(nil, nil)
+	w.crashBeforeAttach(w.request("a"))
 	w.pay.cfg.CancelURL = "https://example.com/elsewhere"
 	c := w.checkout(w.request("a"))
 	assert.Len(t, w.stripe.Sessions(), 1, "the session that exists is adopted")

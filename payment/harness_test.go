@@ -2,8 +2,10 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -99,6 +101,22 @@ func (w *world) checkout(r CheckoutRequest) Checkout {
 	c, err := w.pay.Checkout(ctxOf(w.t), r)
 	require.NoError(w.t, err)
 	return c
+}
+
+// crashBeforeAttach begins a checkout whose process dies when Stripe has made the
+// session and the store does not know of it yet.
+func (w *world) crashBeforeAttach(r CheckoutRequest) {
+	w.t.Helper()
+	crash := errors.New("crash")
+	w.store.fail(func(c store.Change) error {
+		if strings.HasPrefix(c.Key, "session/") {
+			return crash
+		}
+		return nil
+	}, nil)
+	_, err := w.pay.Checkout(ctxOf(w.t), r)
+	require.ErrorIs(w.t, err, crash)
+	w.store.fail(nil, nil)
 }
 
 // plainSession is one that a site made itself.

@@ -132,16 +132,7 @@ func TestPaidBeforeAttached(t *testing.T) {
 	for name, late := range map[string]time.Duration{"at once": 0, "with a short hold": 45 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			crash := errors.New("crash")
-			w.store.fail(func(c store.Change) error {
-				if strings.HasPrefix(c.Key, "session/") {
-					return crash
-				}
-				return nil
-			}, nil)
-			_, err := w.pay.Checkout(ctxOf(t), w.request("a"))
-			require.ErrorIs(t, err, crash)
-			w.store.fail(nil, nil)
+			w.crashBeforeAttach(w.request("a"))
 			w.paid(w.stripe.Sessions()[0].ID)
 			w.clock.pass(late)
 			c := w.checkout(w.request("a"))

@@ -71,7 +71,8 @@ type Dialect struct {
 	// applyNew applies a Change for a new booking without claims in one
 	// statement, where the database can; nil: it can't. ok is false when
 	// nothing was written because a key is taken; which, and what is to be
-	// said of it, the transaction finds out that is then run instead.
+	// said of it, the transaction finds out that is then run instead. A lostError
+	// says that it was the Change's own key: a replay.
 	applyNew func(ctx context.Context, c conn, s *schema, ch store.Change) (ok bool, err error)
 }
 

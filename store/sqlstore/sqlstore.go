@@ -105,13 +105,13 @@ func (s *Store) Apply(ctx context.Context, c store.Change) (res store.Result, er
 	if err := c.Validate(); err != nil {
 		return store.Result{}, err
 	}
-	if done, err := s.applyNew(ctx, c, &res); done || err != nil {
-		return res, err
+	done, err := s.applyNew(ctx, c, &res)
+	if !done && err == nil {
+		err = s.write(ctx, func(tx *sql.Tx) (err error) {
+			res, err = writer{s.schema, tx}.apply(ctx, c, s.hook(tx))
+			return err
+		})
 	}
-	err = s.write(ctx, func(tx *sql.Tx) (err error) {
-		res, err = writer{s.schema, tx}.apply(ctx, c, s.hook(tx))
-		return err
-	})
 	var lost *lostError
 	if errors.As(err, &lost) {
 		return s.explain(ctx, c, lost)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,10 +12,10 @@ import (
 	"github.com/carevia/stripebooking/storetest"
 )
 
-// dsnStore remembers its database, for those who open it again.
-type dsnStore struct {
+// prefixed remembers where its records are, for those who open it again.
+type prefixed struct {
 	*sqlstore.Store
-	dsn string
+	prefix string
 }
 
 // The contract holds through both drivers, whatever protocol they speak, through a
@@ -26,18 +27,26 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// conformance gives each case tables of its own in one database, which are there
+// sooner than a database is.
 func conformance(t *testing.T, w way) {
-	open := func(t *testing.T, dsn string) store.Store {
-		return dsnStore{newStore(t, w.open(t, dsn), nil), dsn}
+	dsn, cases := w.newDSN(t), 0
+	open := func(t *testing.T, prefix string) store.Store {
+		s, err := sqlstore.New(sqlstore.Config{DB: w.open(t, dsn), Dialect: sqlstore.Postgres, TablePrefix: prefix})
+		require.NoError(t, err)
+		require.NoError(t, s.Migrate(context.Background()))
+		return prefixed{s, prefix}
 	}
 	storetest.Run(t, storetest.Harness{
-		Open:   func(t *testing.T) store.Store { return open(t, w.newDSN(t)) },
-		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, s.(dsnStore).dsn) },
+		Open: func(t *testing.T) store.Store {
+			cases++
+			return open(t, fmt.Sprintf("case%d_", cases))
+		},
+		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, s.(prefixed).prefix) },
 		Join: func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
-			ds := s.(dsnStore)
-			tx, err := w.open(t, ds.dsn).BeginTx(context.Background(), nil)
+			tx, err := w.open(t, dsn).BeginTx(context.Background(), nil)
 			require.NoError(t, err)
-			return ds.With(tx), tx.Commit, tx.Rollback
+			return s.(prefixed).With(tx), tx.Commit, tx.Rollback
 		},
 	})
 }

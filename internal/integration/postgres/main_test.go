@@ -2,8 +2,13 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
@@ -15,7 +20,55 @@ import (
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
-func TestMain(m *testing.M) { servers.Main(m) }
+// The test binary runs itself where a test needs a process of its own: the
+// variable names the part that the new process plays.
+const roleVar = "STRIPEBOOKING_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVar) == "migrate" {
+		if err := migrate(os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	servers.Main(m)
+}
+
+// migrate does so when the parent closes the input, so that all start at once.
+func migrate(driver, dsn string) error {
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.Postgres})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	return s.Migrate(context.Background())
+}
+
+// process starts the test binary in a role. Its output comes line by line.
+func process(t *testing.T, role string, args ...string) (*exec.Cmd, io.WriteCloser, *bufio.Scanner) {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), roleVar+"="+role)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return cmd, in, bufio.NewScanner(out)
+}
 
 // way is one way to the server: the driver, what is added to the data source name,
 // and whether PgBouncer is between.

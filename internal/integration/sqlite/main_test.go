@@ -9,13 +9,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
+	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -24,6 +24,13 @@ import (
 const roleVar = "STRIPEBOOKING_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	faults.Child(func(file string) (store.Store, error) {
+		db, err := sql.Open("sqlite", sqlitetest.DSN(file))
+		if err != nil {
+			return nil, err
+		}
+		return sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+	})
 	role := os.Getenv(roleVar)
 	if role == "" {
 		os.Exit(m.Run())
@@ -52,42 +59,8 @@ func play(role, file string) error {
 			return err
 		}
 		return s.Migrate(ctx)
-	case "load": // the paid Changes 0 to n-1, the number of each when it is confirmed
-		n, err := strconv.Atoi(os.Args[2])
-		if err != nil {
-			return err
-		}
-		return load(ctx, s, n)
 	}
 	return fmt.Errorf("no such role")
-}
-
-func load(ctx context.Context, s *sqlstore.Store, n int) error {
-	const workers = 8
-	var last atomic.Int64
-	errs := make(chan error, workers)
-	for range workers {
-		go func() {
-			for {
-				i := int(last.Add(1) - 1)
-				if i >= n {
-					errs <- nil
-					return
-				}
-				if _, err := s.Apply(ctx, paid(name("n", i))); err != nil {
-					errs <- err
-					return
-				}
-				fmt.Println(i)
-			}
-		}()
-	}
-	for range workers {
-		if err := <-errs; err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // process starts the test binary in a role. Its output comes line by line.

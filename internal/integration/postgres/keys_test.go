@@ -46,11 +46,11 @@ func TestSuiteNoticesALostKey(t *testing.T) {
 	}
 }
 
-// TestKeyless is the child's part; it fails.
+// TestKeyless is the child's part, where it fails; elsewhere there is nothing to it.
 func TestKeyless(t *testing.T) {
 	tables := strings.Fields(os.Getenv(keylessVar))
 	if len(tables) == 0 {
-		t.Skip("a part of TestSuiteNoticesALostKey")
+		return
 	}
 	storetest.Run(t, storetest.Harness{
 		Open: func(t *testing.T) store.Store { return keyless(t, tables) },

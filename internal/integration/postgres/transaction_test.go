@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/store"
+	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
 func state(err error) string {
@@ -180,6 +181,29 @@ func seated(id string) store.Change {
 	c := paid(id)
 	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
 	return c
+}
+
+// A Migrate that waits for another process stops with its ctx, and can be called
+// again.
+func TestMigrateCancelledWhileWaiting(t *testing.T) {
+	for _, w := range []way{pgx, {name: "lib pq", driver: "postgres"}} {
+		t.Run(w.name, func(t *testing.T) {
+			dsn := w.newDSN(t)
+			other, err := w.open(t, dsn).Begin()
+			require.NoError(t, err)
+			_, err = other.Exec("CREATE TABLE stripebooking_migrations (version INTEGER PRIMARY KEY)")
+			require.NoError(t, err)
+			db := w.open(t, dsn)
+			db.SetMaxOpenConns(1)
+			s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.Postgres})
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			require.ErrorIs(t, s.Migrate(ctx), context.DeadlineExceeded)
+			require.NoError(t, other.Rollback())
+			require.NoError(t, s.Migrate(context.Background()))
+		})
+	}
 }
 
 // ctx ends in the middle of a Change: the call says so and nothing is written.

@@ -174,7 +174,7 @@ func startPgBouncer() (*PgBouncerServer, error) {
 		"[databases]", "* = " + server,
 		"[pgbouncer]", "listen_addr = " + host, "listen_port = " + port, "unix_socket_dir =",
 		"auth_type = any", "pool_mode = transaction", "max_client_conn = 1000", "default_pool_size = 40",
-		"server_idle_timeout = 2",                          // its databases come and go
+		"server_idle_timeout = 2",                        // its databases come and go
 		"ignore_startup_parameters = extra_float_digits", // of older drivers
 		"",
 	}, "\n")), 0o600)

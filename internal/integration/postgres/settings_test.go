@@ -1,0 +1,56 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/internal/integration/servers"
+	"github.com/carevia/stripebooking/store/sqlstore"
+)
+
+// Settings that would lose bookings are refused, by what to change.
+func TestSettings(t *testing.T) {
+	ctx := context.Background()
+	server := servers.Postgres(t)
+	name := server.NewDatabase(t)
+	dsn := server.DSN(name, server.Addr)
+	for value, want := range map[string]string{"off": "set it to on", "local": "", "on": ""} {
+		_, err := pgx.open(t, dsn).Exec("ALTER DATABASE " + name + " SET synchronous_commit = " + value)
+		require.NoError(t, err)
+		db := pgx.open(t, dsn)
+		s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.Postgres})
+		require.NoError(t, err)
+		err = s.Migrate(ctx)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+		_, err = s.Apply(ctx, paid("a"))
+		require.ErrorContains(t, err, want, "also without Migrate")
+		tx, err := db.Begin()
+		require.NoError(t, err)
+		_, err = s.With(tx).Apply(ctx, paid("a"))
+		require.ErrorContains(t, err, want, "also joined")
+		require.NoError(t, tx.Rollback())
+	}
+}
+
+func TestEncoding(t *testing.T) {
+	server := servers.Postgres(t)
+	name := server.NewDatabase(t)
+	admin := pgx.open(t, server.DSN("postgres", server.Addr))
+	for _, q := range []string{
+		"DROP DATABASE " + name,
+		"CREATE DATABASE " + name + " ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+	} {
+		_, err := admin.Exec(q)
+		require.NoError(t, err, q)
+	}
+	s, err := sqlstore.New(sqlstore.Config{DB: pgx.open(t, server.DSN(name, server.Addr)), Dialect: sqlstore.Postgres})
+	require.NoError(t, err)
+	assert.ErrorContains(t, s.Migrate(context.Background()), "ENCODING 'UTF8'")
+}

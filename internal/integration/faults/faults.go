@@ -27,6 +27,10 @@ type Target struct {
 	// Direct is another store on the same database, which nothing breaks. Required.
 	Direct store.Store
 
+	// Blocked reports whether a writer waits for another, in a database whose
+	// writers do: a rival is then not waited for until who stands still goes on.
+	Blocked func() bool
+
 	// Check, when set, looks at what no method of a store shows, after each
 	// operation that met a fault.
 	Check func(t *testing.T)
@@ -60,14 +64,8 @@ type tb interface {
 	FailNow()
 }
 
-const (
-	// patience ends a call that hangs. It is no measure of speed.
-	patience = 30 * time.Second
-	// blocked is how long a rival is waited for that may be waiting itself, for a
-	// lock of the one that stands still. Too short makes the test easier to
-	// pass, never harder.
-	blocked = 150 * time.Millisecond
-)
+// patience ends a call that hangs. It is no measure of speed.
+const patience = 30 * time.Second
 
 // run is one operation that meets one fault.
 type run struct {
@@ -77,6 +75,8 @@ type run struct {
 	at    int
 	store store.Store // behind the line
 	other store.Store
+	// blocked is the target's.
+	blocked func() bool
 }
 
 // eachCommand runs one with the fault at the first command, the second and so on,
@@ -87,7 +87,7 @@ func eachCommand(t *testing.T, tb tb, target Target, kind Kind, one func(tb tb, 
 	for at := 1; ; at++ {
 		require.Less(tb, at, 200, "the operation does not end")
 		warm(tb, s)
-		r := &run{newWorld(), line, kind, at, s, target.Direct}
+		r := &run{newWorld(), line, kind, at, s, target.Direct, target.Blocked}
 		one(tb, r)
 		met := line.disarm()
 		if target.Check != nil {
@@ -202,14 +202,9 @@ func (op operation) overtaken(tb tb, r *run, rival rival) {
 	select {
 	case <-reached:
 		answer := other.start(r.other)
-		select {
-		case theirs = <-answer:
-			r.line.disarm()
-		case <-time.After(blocked): // it waits for a lock, or is slow
-			r.line.disarm()
-			theirs = <-answer
-		}
-		got = <-mine
+		r.untilDoneOrBlocked(answer)
+		r.line.disarm()
+		theirs, got = <-answer, <-mine
 	case got = <-mine: // it has fewer commands
 		theirs = <-other.start(r.other)
 	}
@@ -225,6 +220,18 @@ func (op operation) overtaken(tb tb, r *run, rival rival) {
 		require.Contains(tb, []string{ends[true], ends[false]}, seen, "command %d", r.at)
 	}
 	r.world.seatsAreNeitherLostNorSpare(tb, r.other)
+}
+
+// untilDoneOrBlocked returns when the rival has answered, or has to wait itself.
+func (r *run) untilDoneOrBlocked(answer <-chan outcome) {
+	const sure = 5 // looks in a row: at one, it may be the rival that others wait for
+	for seen := 0; len(answer) == 0 && seen < sure; time.Sleep(time.Millisecond) {
+		if r.blocked != nil && r.blocked() {
+			seen++
+		} else {
+			seen = 0
+		}
+	}
 }
 
 // transient reports whether err is what a broken connection should become.

@@ -15,6 +15,7 @@ import (
 	_ "github.com/lib/pq"              // the driver "postgres"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
@@ -25,6 +26,7 @@ import (
 const roleVar = "STRIPEBOOKING_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	faults.Child(openStore)
 	if os.Getenv(roleVar) == "migrate" {
 		if err := migrate(os.Args[1], os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

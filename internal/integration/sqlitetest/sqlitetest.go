@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -53,4 +54,17 @@ func Store(t testing.TB, db *sql.DB, inTx func(context.Context, *sql.Tx, store.C
 func New(t testing.TB) *sqlstore.Store {
 	t.Helper()
 	return Store(t, OpenDB(t, DSN(File(t))), nil)
+}
+
+// Blocked returns what reports whether somebody writes: all others wait then.
+func Blocked(t testing.TB, dsn string) func() bool {
+	db := OpenDB(t, strings.Replace(dsn, "_busy_timeout=5000", "_busy_timeout=0", 1))
+	return func() bool {
+		tx, err := db.Begin() // immediate
+		if err != nil {
+			return true
+		}
+		tx.Rollback()
+		return false
+	}
 }

@@ -10,6 +10,10 @@ help: ## List the targets
 test: ## Test every module, with the race detector (ARGS= for go test)
 	@scripts/test $(ARGS)
 
+.PHONY: torture
+torture: ## Kill a process at work 50 times, on every database (TORTURE_KILLS= for another number)
+	cd internal/integration && TORTURE_KILLS=$(or $(TORTURE_KILLS),50) go test -count=1 -v -p 1 -timeout=30m -run TestKilled ./...
+
 .PHONY: acceptance
 acceptance: ## 2,000 paid intents, each delivered twice at once, with and without SIGKILLs (N= for fewer)
 	cd examples && ACCEPTANCE_N=$(or $(N),2000) ACCEPTANCE_KILLS=5 go test -count=1 -v -timeout=15m ./internal/acceptance

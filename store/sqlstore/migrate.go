@@ -65,8 +65,8 @@ func migrations(d *Dialect, prefix string) ([]Migration, error) {
 // Migrate brings the schema up to date, and does nothing when it is. Call it
 // when the program starts: any number of processes may do so at once, since
 // they take turns under a lock of the database's. It refuses a schema that is
-// newer than this program. On SQLite, either all of the steps that were missing
-// are done or none.
+// newer than this program. On SQLite and PostgreSQL, either all of the steps that
+// were missing are done or none.
 //
 // The table "migrations" (with the prefix) keeps which steps are done. A schema
 // that was made with another tool has no such table; don't mix the two ways.

@@ -105,7 +105,7 @@ func lockPostgres(ctx context.Context, c *sql.Conn, prefix string) (func(context
 	_, err := c.ExecContext(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED")
 	if err == nil {
 		key := fnv.New64a()
-		key.Write([]byte("stripebooking migrations " + prefix)) //nolint:errcheck // it never fails
+		key.Write([]byte("stripebooking migrations " + prefix))
 		_, err = c.ExecContext(ctx, "SELECT pg_advisory_xact_lock("+strconv.FormatInt(int64(key.Sum64()), 10)+")")
 	}
 	if err != nil {

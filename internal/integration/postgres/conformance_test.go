@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"testing"
 
@@ -28,11 +29,12 @@ func TestConformance(t *testing.T) {
 }
 
 // conformance gives each case tables of its own in one database, which are there
-// sooner than a database is.
+// sooner than a database is. A store that is opened again has another pool.
 func conformance(t *testing.T, w way) {
 	dsn, cases := w.newDSN(t), 0
-	open := func(t *testing.T, prefix string) store.Store {
-		s, err := sqlstore.New(sqlstore.Config{DB: w.open(t, dsn), Dialect: sqlstore.Postgres, TablePrefix: prefix})
+	db, again := w.open(t, dsn), w.open(t, dsn)
+	open := func(t *testing.T, db *sql.DB, prefix string) store.Store {
+		s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.Postgres, TablePrefix: prefix})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(context.Background()))
 		return prefixed{s, prefix}
@@ -40,11 +42,11 @@ func conformance(t *testing.T, w way) {
 	storetest.Run(t, storetest.Harness{
 		Open: func(t *testing.T) store.Store {
 			cases++
-			return open(t, fmt.Sprintf("case%d_", cases))
+			return open(t, db, fmt.Sprintf("case%d_", cases))
 		},
-		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, s.(prefixed).prefix) },
+		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, again, s.(prefixed).prefix) },
 		Join: func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
-			tx, err := w.open(t, dsn).BeginTx(context.Background(), nil)
+			tx, err := db.BeginTx(context.Background(), nil)
 			require.NoError(t, err)
 			return s.(prefixed).With(tx), tx.Commit, tx.Rollback
 		},

@@ -162,7 +162,7 @@ func genericPlan(t *testing.T, db *sql.DB, q string) string {
 		_, err = c.ExecContext(context.Background(), setup)
 		require.NoError(t, err, setup)
 	}
-	defer c.ExecContext(context.Background(), "DEALLOCATE looked") //nolint:errcheck // the next PREPARE would say so
+	defer c.ExecContext(context.Background(), "DEALLOCATE looked")
 	args := strings.Count(q, "$")
 	if args == 0 {
 		return explain(t, c, "EXPLAIN EXECUTE looked")

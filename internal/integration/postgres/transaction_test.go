@@ -224,6 +224,58 @@ func TestCancelledWithin(t *testing.T) {
 	}
 }
 
+// ctx ends in the middle of a joined Change: between two statements the caller's
+// transaction goes on without it; within one the drivers close the connection, so
+// that nothing of the transaction is left.
+func TestWithCancelled(t *testing.T) {
+	for _, w := range []way{pgx, {name: "pgx, exec", driver: "pgx", params: "&default_query_exec_mode=exec"}, {name: "lib pq", driver: "postgres"}} {
+		t.Run(w.name+", between", func(t *testing.T) {
+			ctx, end := context.WithCancel(context.Background())
+			defer end()
+			db := w.open(t, w.newDSN(t))
+			s := newStore(t, db, func(context.Context, *sql.Tx, store.Change) error {
+				end()
+				return nil
+			})
+			noted := notes(t, db)
+			tx, err := db.Begin()
+			require.NoError(t, err)
+			require.NoError(t, note(context.Background(), tx, paid("mine")))
+			_, err = s.With(tx).Apply(ctx, paid("a"))
+			require.ErrorIs(t, err, context.Canceled)
+			assert.NotContains(t, err.Error(), "must be rolled back")
+			require.NoError(t, note(context.Background(), tx, paid("mine")))
+			require.NoError(t, tx.Commit())
+			assert.Equal(t, 2, noted())
+			assert.Equal(t, 0, whole(t, db))
+		})
+		t.Run(w.name+", within", func(t *testing.T) {
+			db := w.open(t, w.newDSN(t))
+			s := newStore(t, db, nil)
+			noted := notes(t, db)
+			rival, err := db.Begin()
+			require.NoError(t, err)
+			last := paid("b") // has the intent of paid("a"), which comes after other rows
+			last.Payments[0].PaymentIntentID, last.Booking.PaymentIntentID = "pi_a", "pi_a"
+			_, err = s.With(rival).Apply(context.Background(), last)
+			require.NoError(t, err)
+
+			tx, err := db.Begin()
+			require.NoError(t, err)
+			require.NoError(t, note(context.Background(), tx, paid("mine")))
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			_, err = s.With(tx).Apply(ctx, paid("a"))
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.ErrorContains(t, err, "must be rolled back")
+			require.Error(t, tx.Commit())
+			require.NoError(t, rival.Commit())
+			assert.Equal(t, 0, noted())
+			assert.Equal(t, 1, whole(t, db))
+		})
+	}
+}
+
 // An InTx that hides an error of its transaction does not get half of it in, nor
 // its caller told that it is in.
 func TestInTxHidesAnError(t *testing.T) {

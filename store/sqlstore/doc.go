@@ -103,6 +103,9 @@
 //			return err
 //		}}
 //
+// Whatever else InTx does to the records goes through With(tx): a call of the store
+// itself has another connection, which would wait for the rows of this Change.
+//
 // A booking takes several Changes: it is held, gets its session, is paid, and later
 // news may add to it. Booking.State and History.From tell which one it is.
 //

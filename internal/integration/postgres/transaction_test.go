@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -181,6 +183,89 @@ func seated(id string) store.Change {
 	c := paid(id)
 	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
 	return c
+}
+
+// A Change that meets one that is not committed yet waits for it, and then is told
+// what it would be told later, also where its snapshot is older than that commit.
+// When the other is rolled back, it applies.
+func TestWaitsForARival(t *testing.T) {
+	ctx := context.Background()
+	same := func(c *store.Change) {}
+	booking := func(c *store.Change) { c.Booking.ID, c.Payments[0].BookingID = "bk_rival", "bk_rival" }
+	intent := func(c *store.Change) {
+		c.Booking.PaymentIntentID, c.Payments[0].PaymentIntentID = "pi_rival", "pi_rival"
+	}
+	event := func(c *store.Change) { c.Event.ID = "evt_rival" }
+	for _, isolation := range []string{"read committed", "serializable"} {
+		for _, c := range []struct {
+			name     string
+			id       string
+			meets    func(*store.Change)
+			conflict store.Conflict
+			applies  bool
+		}{
+			{"key", "rival", same, "", false},
+			{"booking", "a", booking, store.ConflictVersion, false},
+			{"intent", "a", intent, store.ConflictIntent, false},
+			{"event", "a", event, "", true},
+		} {
+			for _, commit := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s, %s, commit %v", isolation, c.name, commit), func(t *testing.T) {
+					dsn := pgx.newDSN(t)
+					db := pgx.open(t, dsn)
+					s := newStore(t, db, nil)
+					rival, err := db.Begin()
+					require.NoError(t, err)
+					_, err = s.With(rival).Apply(ctx, paid("rival"))
+					require.NoError(t, err)
+
+					change := paid(c.id)
+					c.meets(&change)
+					waiting := newStore(t, pgx.open(t, dsn+"&default_transaction_isolation="+url.PathEscape(isolation)), nil)
+					type outcome struct {
+						res store.Result
+						err error
+					}
+					done := make(chan outcome)
+					go func() {
+						res, err := waiting.Apply(ctx, change)
+						done <- outcome{res, err}
+					}()
+					require.Eventually(t, func() bool {
+						var n int
+						err := db.QueryRow("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n)
+						return err == nil && n == 1
+					}, time.Minute, time.Millisecond)
+					want := 1
+					if commit {
+						require.NoError(t, rival.Commit())
+					} else {
+						require.NoError(t, rival.Rollback())
+					}
+					got := <-done
+					switch {
+					case !commit || c.applies:
+						require.NoError(t, got.err)
+						assert.True(t, got.res.Applied)
+						if commit {
+							want = 2
+							assert.Equal(t, 2, got.res.Event.Attempts)
+						}
+					case c.conflict != "":
+						require.ErrorIs(t, got.err, store.ErrConflict)
+						assert.Equal(t, c.conflict, got.res.Conflict)
+						assert.Equal(t, "bk_rival", got.res.Booking.ID)
+					default:
+						require.NoError(t, got.err)
+						assert.False(t, got.res.Applied)
+						assert.Equal(t, "bk_rival", got.res.Booking.ID)
+					}
+					assert.Equal(t, want, counts(t, db)[0])
+					assert.Equal(t, want, counts(t, db)[4])
+				})
+			}
+		}
+	}
 }
 
 // A Migrate that waits for another process stops with its ctx, and can be called

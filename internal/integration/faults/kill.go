@@ -230,7 +230,7 @@ func (c *child) feed(total int64, answered map[int64]bool) (fed []int64) {
 	go func() {
 		defer close(c.fed)
 		defer c.in.Close()
-		io.WriteString(c.in, b.String()) //nolint:errcheck // it is killed while it reads
+		io.WriteString(c.in, b.String()) // fails when it is killed
 	}()
 	return fed
 }

@@ -66,7 +66,7 @@ func (p *proxy) serve(c net.Conn, wg *sync.WaitGroup) {
 	pr := &pair{client: c.(*net.TCPConn), server: s.(*net.TCPConn)}
 	pr.cut = sync.OnceFunc(func() {
 		for _, c := range []*net.TCPConn{pr.client, pr.server} {
-			c.SetLinger(0) //nolint:errcheck // then it is cut less rudely
+			c.SetLinger(0)
 			c.Close()
 		}
 		p.mu.Lock()

@@ -76,10 +76,10 @@ func (d *dispute) json(e expansion) map[string]any {
 		"reason":                 d.reason, "status": d.status,
 	}
 	if e.has("charge") {
-		m["charge"] = d.charge.json(e.below("charge"))
+		m["charge"] = d.charge.json(nil)
 	}
 	if e.has("payment_intent") {
-		m["payment_intent"] = d.charge.intent.json(e.below("payment_intent"))
+		m["payment_intent"] = d.charge.intent.json(nil)
 	}
 	return m
 }

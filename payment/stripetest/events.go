@@ -126,15 +126,20 @@ func (s *Stripe) emitChange(kind string, before, object map[string]any, c cause)
 // changed is what an object had where it is another now; null stands for what is new.
 func changed(before, now map[string]any) map[string]any {
 	out := map[string]any{}
-	for name, value := range now {
-		old := before[name]
-		if reflect.DeepEqual(old, value) {
-			continue
+	for name := range now {
+		if _, ok := before[name]; !ok {
+			out[name] = nil
 		}
-		out[name] = old
+	}
+	for name, old := range before {
 		inner, ok := old.(map[string]any)
-		if current, both := value.(map[string]any); ok && both {
+		current, both := now[name].(map[string]any)
+		switch {
+		case reflect.DeepEqual(old, now[name]):
+		case ok && both:
 			out[name] = changed(inner, current)
+		default:
+			out[name] = old
 		}
 	}
 	return out

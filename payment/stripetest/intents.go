@@ -14,7 +14,7 @@ var intents = kind[*intent]{
 func (pi *intent) field(string) string { return pi.customer }
 
 var charges = kind[*charge]{
-	name: "charge", param: "id", path: "/v1/charges", expand: []string{"payment_intent", "refunds", "dispute", "customer", "invoice", "balance_transaction"},
+	name: "charge", param: "id", path: "/v1/charges", expand: []string{"payment_intent", "refunds", "dispute"},
 	filters: []string{"payment_intent", "customer", "transfer_group"},
 	shelf:   func(s *Stripe) *shelf[*charge] { return &s.charges },
 }

@@ -100,7 +100,7 @@ type method struct {
 }
 
 var methods = kind[*method]{
-	name: "PaymentMethod", param: "payment_method", expand: []string{"customer"},
+	name: "PaymentMethod", param: "payment_method",
 	shelf: func(s *Stripe) *shelf[*method] { return &s.methods },
 }
 

@@ -219,7 +219,7 @@ func (ss *session) json(e expansion) map[string]any {
 	if e.has("line_items") {
 		data := []any{}
 		for _, it := range ss.items {
-			data = append(data, it.json(e.below("line_items.data")))
+			data = append(data, it.json(nil))
 		}
 		m["line_items"] = map[string]any{"object": "list", "data": data, "has_more": false, "url": "/v1/checkout/sessions/" + ss.id + "/line_items"}
 	}
@@ -303,7 +303,7 @@ func (pi *intent) json(e expansion) map[string]any {
 	if pi.charge != nil {
 		m["latest_charge"] = pi.charge.id
 		if e.has("latest_charge") {
-			m["latest_charge"] = pi.charge.json(e.below("latest_charge"))
+			m["latest_charge"] = pi.charge.json(nil)
 		}
 	}
 	return m
@@ -340,7 +340,7 @@ func (c *charge) json(e expansion) map[string]any {
 		m["balance_transaction"] = transaction(c.id)
 	}
 	if e.has("payment_intent") {
-		m["payment_intent"] = pi.json(e.below("payment_intent"))
+		m["payment_intent"] = pi.json(nil)
 	}
 	if c.dispute != nil {
 		m["dispute"] = c.dispute.id

@@ -13,7 +13,7 @@ type refund struct {
 }
 
 var refunds = kind[*refund]{
-	name: "refund", param: "refund", path: "/v1/refunds", expand: []string{"charge", "payment_intent", "balance_transaction"},
+	name: "refund", param: "refund", path: "/v1/refunds", expand: []string{"charge", "payment_intent"},
 	filters: []string{"charge", "payment_intent"},
 	shelf:   func(s *Stripe) *shelf[*refund] { return &s.refunds },
 }
@@ -38,10 +38,10 @@ func (r *refund) json(e expansion) map[string]any {
 		m["failure_balance_transaction"], m["failure_reason"] = transaction(r.id)+"f", r.failure
 	}
 	if e.has("charge") {
-		m["charge"] = r.charge.json(e.below("charge"))
+		m["charge"] = r.charge.json(nil)
 	}
 	if e.has("payment_intent") {
-		m["payment_intent"] = r.charge.intent.json(e.below("payment_intent"))
+		m["payment_intent"] = r.charge.intent.json(nil)
 	}
 	return m
 }

@@ -75,7 +75,7 @@ func (s *Stripe) apiListItems(p params, id string) (work, *apiError) {
 	if err := p.check(pageParams, nil); err != nil {
 		return nil, err
 	}
-	e, err := p.expansion([]string{"price", "price.product"}, "data.")
+	e, err := p.expansion([]string{"price.product"}, "data.")
 	if err != nil {
 		return nil, err
 	}

@@ -176,8 +176,8 @@ func (s *Stripe) Emit(eventType string, object map[string]any) Event {
 	return e.export()
 }
 
-// apiRetryEvent is what the command-line tool of Stripe calls for "stripe events resend". Without an endpoint Stripe would send
-// to the tool's own listeners; here all endpoints get the event.
+// apiRetryEvent is what Stripe's command-line tool asks for "stripe events resend". Without an endpoint Stripe sends to the
+// tool's own listeners, which are not there, so that all endpoints get the event.
 func (s *Stripe) apiRetryEvent(p params, id string) (work, *apiError) {
 	get, e, err := events.target(s, p, id, []string{"webhook_endpoint", "for_stripecli"}, []string{"account"})
 	if err != nil {

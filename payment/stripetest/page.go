@@ -57,8 +57,8 @@ func (s *Stripe) submitPage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// The pay page of Stripe itself asks its API for the session and confirms it there, and so does the command-line tool of
-// Stripe. Neither request is documented.
+// Stripe's own pay page asks the API for the session and confirms it there, and so does Stripe's command-line tool.
+// Neither request is documented.
 
 // page is a session as its pay page sees it.
 func (ss *session) page() map[string]any {

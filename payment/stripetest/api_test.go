@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -641,6 +643,18 @@ func TestAClientThatLeavesAtTheGate(t *testing.T) {
 		return err == nil
 	}, 5*time.Second, time.Millisecond)
 	assert.Len(t, srv.Sessions(), 1)
+}
+
+func TestDocTellsEveryRoute(t *testing.T) {
+	routes := func(file, pattern string) (found []string) {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1) {
+			found = append(found, m[1]+" "+m[2])
+		}
+		return found
+	}
+	assert.ElementsMatch(t, routes("api.go", `\{"(GET|POST) (/v1/[^"]*)"`), routes("doc.go", `(?m)^//\t(GET|POST) +(/v1/\S*)`))
 }
 
 func TestFailRefusesNonsense(t *testing.T) {

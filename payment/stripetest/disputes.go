@@ -85,9 +85,13 @@ func (d *dispute) json(e expansion) map[string]any {
 }
 
 func (d *dispute) transaction(suffix, what string, amount, fee int64) map[string]any {
+	details := []any{}
+	if fee > 0 {
+		details = append(details, map[string]any{"amount": fee, "application": nil, "currency": d.charge.intent.currency, "description": "Dispute fee", "type": "stripe_fee"})
+	}
 	return map[string]any{
 		"id": transaction(d.id) + suffix, "object": "balance_transaction", "amount": amount, "available_on": d.created, "created": d.created,
-		"currency": d.charge.intent.currency, "description": what + " for " + d.charge.id, "exchange_rate": nil, "fee": fee, "fee_details": []any{},
+		"currency": d.charge.intent.currency, "description": what + " for " + d.charge.id, "exchange_rate": nil, "fee": fee, "fee_details": details,
 		"net": amount - fee, "reporting_category": "dispute", "source": d.id, "status": "pending", "type": "adjustment",
 	}
 }

@@ -30,6 +30,7 @@ func TestDispute(t *testing.T) {
 	assert.False(t, d.IsChargeRefundable)
 	require.Len(t, d.BalanceTransactions, 1)
 	assert.EqualValues(t, -3500, d.BalanceTransactions[0].Net, "the amount and the fee")
+	assert.EqualValues(t, 1500, d.BalanceTransactions[0].FeeDetails[0].Amount)
 	assert.Equal(t, c.now().Add(20*24*time.Hour).Unix(), d.EvidenceDetails.DueBy)
 	_, ch, _ := raw(t, srv, "GET", "/v1/charges/"+pi.LatestCharge.ID+"?expand[]=dispute", srv.SecretKey, nil)
 	assert.Equal(t, true, ch["disputed"])

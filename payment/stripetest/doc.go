@@ -40,8 +40,8 @@
 //	GET  /v1/checkout/sessions/{id}            expand[]: payment_intent, payment_intent.latest_charge, line_items
 //	GET  /v1/checkout/sessions/{id}/line_items
 //	POST /v1/checkout/sessions/{id}/expire     only while it is open
-//	GET  /v1/payment_pages/{session}           what the pay page asks; not documented by Stripe, but its tool uses it
-//	POST /v1/payment_pages/{session}/confirm   payment_method, expected_amount
+//	GET  /v1/payment_pages/{id}                what the pay page asks; not documented by Stripe, but its tool uses it
+//	POST /v1/payment_pages/{id}/confirm        payment_method, expected_amount
 //	POST /v1/payment_intents                   confirm=true or not; captured at once
 //	GET  /v1/payment_intents                   customer
 //	GET  /v1/payment_intents/{id}              expand[]: latest_charge, payment_method
@@ -59,8 +59,12 @@
 //	GET  /v1/disputes/{id}                     expand[]: charge, payment_intent
 //	POST /v1/disputes/{id}                     evidence without files, submit, metadata
 //	POST /v1/disputes/{id}/close
-//	POST, GET /v1/products, GET /v1/products/{id}
-//	POST, GET /v1/prices, GET /v1/prices/{id}  of one payment, not recurring
+//	POST /v1/products
+//	GET  /v1/products                          active
+//	GET  /v1/products/{id}
+//	POST /v1/prices                            of one payment, not recurring; product or product_data
+//	GET  /v1/prices                            active, currency, product, type
+//	GET  /v1/prices/{id}                       expand[]: product
 //	GET  /v1/events                            type, types[], created[…], delivery_success
 //	GET  /v1/events/{id}
 //	POST /v1/events/{id}/retry                 the tool's "events resend": to webhook_endpoint, or to all that want it

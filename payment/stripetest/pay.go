@@ -112,7 +112,9 @@ func (s *Stripe) payDelayed(ss *session) error {
 	case kind == "" || ss.total == 0:
 		return ErrNoDelayed
 	}
-	s.submit(ss, ss.customerMethod(kind), cause{}) // no card, so it is not declined
+	if err := s.submit(ss, ss.customerMethod(kind), cause{}); err != nil {
+		return err
+	}
 	return nil
 }
 

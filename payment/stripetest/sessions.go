@@ -294,13 +294,14 @@ func (s *Stripe) itemPrice(p params, at string) (*price, *apiError) {
 	id, ok := p[at+"[price]"]
 	if !ok {
 		pr, err := s.readPrice(p, inside(data))
-		if err == nil && pr.product.id == "" {
+		if err != nil {
+			return nil, err
+		}
+		pr.active = false
+		if pr.product.id == "" {
 			pr.product.active = false
 		}
-		if err == nil {
-			pr.active = false
-		}
-		return pr, err
+		return pr, nil
 	}
 	if p.hasAny(data) {
 		return nil, exclusive(data, at+"[price]")
@@ -523,8 +524,8 @@ func (s *Stripe) Sessions() []Session {
 	return out
 }
 
-// Tick lets the stand-in look at its clock: open sessions whose time has come expire, with their event. Requests and
-// every other method do so too; only a clock that moves while nothing else happens needs it.
+// Tick lets the stand-in look at its clock: open sessions whose time has come expire, and slow banks answer, with their
+// events. Requests and every other method do so too; only a clock that moves while nothing else happens needs it.
 func (s *Stripe) Tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,7 +30,7 @@ func stripeCLI() (string, error) {
 	}
 	path, err := program("stripe")
 	if err != nil {
-		err = fmt.Errorf("Stripe's command-line tool, %w", err)
+		err = fmt.Errorf("the command-line tool of Stripe, %w", err)
 	}
 	return path, err
 }

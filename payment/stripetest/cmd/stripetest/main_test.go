@@ -40,7 +40,7 @@ func TestServes(t *testing.T) {
 	assert.Contains(t, banner.String(), site.URL)
 	base := regexp.MustCompile(`API +(http://127\.0\.0\.1:\d+)`).FindStringSubmatch(banner.String())
 	require.NotNil(t, base, banner.String())
-	go io.Copy(io.Discard, out) //nolint:errcheck // the last empty line
+	go io.Copy(io.Discard, out) // the empty line at the end
 
 	req, err := http.NewRequest("POST", base[1]+"/v1/products", strings.NewReader("name=Care"))
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -50,14 +51,30 @@ func (s *Stripe) setNetwork(n Network) {
 }
 
 type endpoint struct {
+	head
 	url     string
 	secrets []string
 	types   []string
-	removed bool
+}
+
+var endpoints = kind[*endpoint]{
+	name: "webhook endpoint", param: "webhook_endpoint", path: "/v1/webhook_endpoints",
+	shelf: func(s *Stripe) *shelf[*endpoint] { return &s.endpoints },
+}
+
+func (ep *endpoint) json(expansion) map[string]any {
+	types := ep.types
+	if len(types) == 0 {
+		types = []string{"*"}
+	}
+	return map[string]any{
+		"id": ep.id, "object": "webhook_endpoint", "api_version": APIVersion, "application": nil, "created": ep.created, "description": nil,
+		"enabled_events": types, "livemode": false, "metadata": map[string]string{}, "status": "enabled", "url": ep.url,
+	}
 }
 
 func (ep *endpoint) wants(kind string) bool {
-	return !ep.removed && (len(ep.types) == 0 || anyType(ep.types, kind))
+	return len(ep.types) == 0 || anyType(ep.types, kind)
 }
 
 // AddEndpoint makes the stand-in send events to a URL, signed with a secret (empty: Config.WebhookSecret): the types
@@ -76,7 +93,7 @@ func (s *Stripe) AddEndpoint(rawURL, secret string, types ...string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endpoints = append(s.endpoints, &endpoint{url: rawURL, secrets: []string{secret}, types: append([]string(nil), types...)})
+	s.endpoints.add(&endpoint{head: head{s.id("we_1", 23), s.now()}, url: rawURL, secrets: []string{secret}, types: append([]string(nil), types...)})
 	return nil
 }
 
@@ -92,8 +109,8 @@ func (s *Stripe) SetSecrets(rawURL string, secrets ...string) error {
 // RemoveEndpoint stops the deliveries to a URL. Those not yet answered are given up.
 func (s *Stripe) RemoveEndpoint(rawURL string) error {
 	return s.eachEndpoint(rawURL, func(ep *endpoint) {
-		ep.removed = true
-		for _, e := range s.events {
+		s.endpoints.remove(ep)
+		for _, e := range s.events.all {
 			for _, p := range e.parcels {
 				if p.endpoint == ep && p.state == waiting {
 					s.become(p, givenUp)
@@ -108,8 +125,8 @@ func (s *Stripe) eachEndpoint(rawURL string, do func(*endpoint)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := false
-	for _, ep := range s.endpoints {
-		if ep.url == rawURL && !ep.removed {
+	for _, ep := range slices.Clone(s.endpoints.all) {
+		if ep.url == rawURL {
 			found = true
 			do(ep)
 		}
@@ -273,7 +290,7 @@ func (s *Stripe) attemptOnce(p *parcel) Delivery {
 	if lost {
 		p.drop--
 	}
-	payload := encode(p.event.json())
+	payload := encode(p.event.json(nil))
 	signature := sign(payload, d.At, p.endpoint.secrets...)
 	s.mu.Unlock()
 
@@ -328,7 +345,7 @@ func (s *Stripe) Hold() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held = true
-	for _, e := range s.events { // those that wait for a retry are held too
+	for _, e := range s.events.all { // those that wait for a retry are held too
 		for _, p := range e.parcels {
 			if p.timer != nil && p.timer.Stop() && p.state == waiting && !p.queued {
 				p.queued = true
@@ -352,14 +369,14 @@ func (s *Stripe) Release() {
 // the same time; calls of Deliver at the same time are independent.
 func (s *Stripe) Deliver(eventID string) ([]Delivery, error) {
 	s.mu.Lock()
-	s.expireDue()
-	e := s.eventByID[eventID]
+	s.wake()
+	e := s.events.byID[eventID]
 	if e == nil || s.closed {
 		s.mu.Unlock()
 		return nil, errors.New("stripetest: no such event, or closed")
 	}
 	var parcels []*parcel
-	for _, ep := range s.endpoints {
+	for _, ep := range s.endpoints.all {
 		if !ep.wants(e.kind) {
 			continue
 		}
@@ -422,7 +439,7 @@ func (s *Stripe) send(parcels []*parcel) []Delivery {
 // the Network's random one), the copies of an event at the same time.
 func (s *Stripe) DeliverAll() []Delivery {
 	s.mu.Lock()
-	s.expireDue()
+	s.wake()
 	var batches [][]*parcel
 	for len(s.queue) > 0 && !s.closed {
 		p := s.next()
@@ -448,7 +465,7 @@ func (s *Stripe) DeliverAll() []Delivery {
 func (s *Stripe) Wait(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		s.expireDue()
+		s.wake()
 		s.pump()
 		left, held, closed, settled, idle := s.waiting, s.held, s.closed, s.settled, s.flying == 0
 		s.mu.Unlock()

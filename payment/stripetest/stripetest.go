@@ -14,6 +14,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -62,30 +64,34 @@ type Stripe struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // deliveries under way
 
-	mu         sync.Mutex
-	closed     bool
-	made       uint64 // ids made so far
-	seed       []byte
-	sessions   []*session
-	byID       map[string]*session
-	intents    map[string]*intent
-	events     []*event
-	eventByID  map[string]*event
-	nextExpiry int64 // no open session expires before; 0: none is open
+	mu        sync.Mutex
+	closed    bool
+	made      uint64 // ids made so far
+	seed      []byte
+	products  shelf[*product]
+	prices    shelf[*price]
+	sessions  shelf[*session]
+	methods   shelf[*method]
+	intents   shelf[*intent]
+	charges   shelf[*charge]
+	refunds   shelf[*refund]
+	disputes  shelf[*dispute]
+	events    shelf[*event]
+	endpoints shelf[*endpoint]
+	alarms    []alarm // the next one first
 
 	keys     map[string]*keyed
 	faults   map[string][]Fault
 	requests []Request
 
-	endpoints []*endpoint
-	queue     []*parcel // to be sent
-	waiting   int       // parcels neither taken nor given up
-	held      bool
-	flying    int // background attempts under way
-	network   Network
-	shuffle   *mathrand.Rand
-	log       []Delivery
-	settled   chan struct{} // closed and replaced whenever a parcel changes
+	queue   []*parcel // to be sent
+	waiting int       // parcels neither taken nor given up
+	held    bool
+	flying  int // background attempts under way
+	network Network
+	shuffle *mathrand.Rand
+	log     []Delivery
+	settled chan struct{} // closed and replaced whenever a parcel changes
 }
 
 // New returns a stand-in to be mounted in a server of one's own. Config.PublicURL is required.
@@ -143,7 +149,6 @@ func New(cfg Config) (*Stripe, error) {
 	s := &Stripe{
 		SecretKey: cfg.SecretKey, WebhookSecret: cfg.WebhookSecret,
 		cfg: cfg, base: strings.TrimRight(cfg.PublicURL, "/"), seed: seed,
-		byID: map[string]*session{}, intents: map[string]*intent{}, eventByID: map[string]*event{},
 		keys: map[string]*keyed{}, faults: map[string][]Fault{},
 		settled: make(chan struct{}),
 	}
@@ -166,7 +171,7 @@ func (s *Stripe) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 func (s *Stripe) Close() {
 	s.mu.Lock()
 	s.closed = true
-	for _, e := range s.events {
+	for _, e := range s.events.all {
 		for _, p := range e.parcels {
 			if p.timer != nil {
 				p.timer.Stop()
@@ -237,6 +242,26 @@ func loopback(host string) bool {
 }
 
 func (s *Stripe) now() int64 { return s.cfg.Now().Unix() }
+
+// alarm is something that happens when the clock gets there.
+type alarm struct {
+	at int64
+	do func()
+}
+
+func (s *Stripe) at(t int64, do func()) {
+	i := sort.Search(len(s.alarms), func(i int) bool { return s.alarms[i].at > t })
+	s.alarms = slices.Insert(s.alarms, i, alarm{t, do})
+}
+
+// wake does what has come due. Every way in calls it first, so that nothing is missed.
+func (s *Stripe) wake() {
+	for len(s.alarms) > 0 && s.alarms[0].at <= s.now() {
+		do := s.alarms[0].do
+		s.alarms = s.alarms[1:]
+		do()
+	}
+}
 
 // id makes one of Stripe's shape: prefix and n letters and digits, from the seed and a counter.
 func (s *Stripe) id(prefix string, n int) string {

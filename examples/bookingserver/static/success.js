@@ -8,7 +8,7 @@
   const { session, mode } = page.dataset;
   const tries = 10;
   const interval = 1000; // milliseconds from one try to the next
-  const deadline = Date.now() + tries * interval;
+  const deadline = Date.now() + 2 * tries * interval; // when answers are slow
 
   // show makes another of the page's parts visible and takes the reader there.
   const show = (id) => {
@@ -26,7 +26,7 @@
     const response = await fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ sessionId: session, wait: interval / 1000 }), // it answers at once when there is news
+      body: JSON.stringify({ sessionId: session, wait: (0.8 * interval) / 1000 }), // it answers at once when there is news
       signal: AbortSignal.timeout(5 * interval),
     });
     return { status: response.status, body: await response.json() };

@@ -20,10 +20,14 @@ import (
 	"time"
 )
 
-// Main runs the tests of a package, ends the servers that they started, and exits.
-func Main(m *testing.M) {
+// Main runs the tests of a package, ends the servers that they started and then
+// whatever else, and exits.
+func Main(m *testing.M, then ...func()) {
 	code := m.Run()
 	stopAll()
+	for _, end := range then {
+		end()
+	}
 	os.Exit(code)
 }
 

@@ -247,14 +247,14 @@ func (p *tab) look() {
 		p.t.Error(finding)
 	}
 	for _, finding := range eval[[]string](p, `(() => {
-		const found = [];
-		if (document.documentElement.scrollWidth > innerWidth) found.push("the page is wider than its window");
+		const found = [], width = document.documentElement.clientWidth; // innerWidth grows with what is too wide
+		if (document.documentElement.scrollWidth > width) found.push("the page is wider than its window");
 		for (const e of document.querySelectorAll(".button, button, label")) {
 			if (!e.checkVisibility()) continue;
 			e.scrollIntoView({ block: "center" });
 			const r = e.getBoundingClientRect();
 			if (r.height < 44) found.push(e.innerText + " is too small for a finger: " + r.height);
-			if (r.left < 0 || r.right > innerWidth) found.push(e.innerText + " is not whole in the window");
+			if (r.left < 0 || r.right > width) found.push(e.innerText + " is not whole in the window");
 			if (!e.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2))) found.push(e.innerText + " is covered");
 		}
 		scrollTo(0, 0);

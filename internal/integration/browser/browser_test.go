@@ -24,6 +24,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
@@ -213,8 +214,8 @@ func (p *tab) see(texts ...string) {
 	p.t.Helper()
 	deadline := time.After(patience)
 	for {
-		page := p.text()
-		i := slices.IndexFunc(texts, func(text string) bool { return !strings.Contains(page, text) })
+		shown := p.text()
+		i := slices.IndexFunc(texts, func(text string) bool { return !strings.Contains(shown, text) })
 		if i < 0 {
 			return
 		}
@@ -271,12 +272,24 @@ func (p *tab) picture(name string) {
 	if os.Getenv("UPDATE_SCREENSHOTS") == "1" {
 		take := chromedp.FullScreenshot(100)
 		if p.phone {
-			take = chromedp.CaptureScreenshot() // all of a page would be a long strip
+			take = phoneScreen
 		}
 		require.NoError(p.t, os.WriteFile(file, run(p, take), 0o644))
 	}
 	require.FileExists(p.t, file, "UPDATE_SCREENSHOTS=1 makes it")
 	p.look()
+}
+
+// phoneScreen is what a phone shows: its whole page would be a long strip, and all
+// of its dots a large file.
+func phoneScreen(ctx context.Context, t *chromedp.Target) ([]byte, error) {
+	r, err := cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		Clip: &page.Viewport{Width: 390, Height: 844, Scale: 0.75},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.Data, nil
 }
 
 // TestPictures: the README shows each one, and none that is not there.

@@ -30,21 +30,24 @@ type Event struct {
 	Raw        []byte          // all of it
 }
 
+// eventJSON is what is read of an event.
+type eventJSON struct {
+	ID         string `json:"id"`
+	Object     string `json:"object"`
+	Type       string `json:"type"`
+	Account    string `json:"account"`
+	APIVersion string `json:"api_version"`
+	Livemode   *bool  `json:"livemode"`
+	Created    int64  `json:"created"`
+	Data       struct {
+		Object json.RawMessage `json:"object"`
+	} `json:"data"`
+}
+
 // DecodeEvent is the one reading of an event's JSON. Everything that is not an
 // event is ErrNotEvent.
 func DecodeEvent(raw []byte) (Event, error) {
-	var j struct {
-		ID         string `json:"id"`
-		Object     string `json:"object"`
-		Type       string `json:"type"`
-		Account    string `json:"account"`
-		APIVersion string `json:"api_version"`
-		Livemode   *bool  `json:"livemode"`
-		Created    int64  `json:"created"`
-		Data       struct {
-			Object json.RawMessage `json:"object"`
-		} `json:"data"`
-	}
+	var j eventJSON
 	if err := unmarshal(raw, &j); err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrNotEvent, err)
 	}

@@ -31,8 +31,9 @@ var layers = map[string][]string{
 	"webhook":             {"store", "booking", "payment", stripeWebhook},
 	"webhook/webhooktest": {},
 
-	"internal/record": {},
-	"internal/repo":   {},
+	"internal/jsonfuzz": {},
+	"internal/record":   {},
+	"internal/repo":     {},
 }
 
 // inTests is what tests may import besides packages of this module.

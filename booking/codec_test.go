@@ -53,6 +53,8 @@ func FuzzCodecRoundTrip(f *testing.F) {
 	f.Add("x", "y", "", "", "userId", "somebody else", int64(5), int64(1), int64(1), uint8(9))
 	f.Add("x", "y", "", "", "a[b]", "v", int64(5), int64(1), int64(1), uint8(30))
 	f.Add("x", "y", "", "", "k", strings.Repeat("é", 500), int64(-5), int64(1), int64(1), uint8(30))
+	f.Add("x", "y", "", "", strings.Repeat("é", 41), "v", int64(5), int64(1), int64(1), uint8(30))
+	f.Add("x", "y", "", "", "k", strings.Repeat("é", 501), int64(5), int64(1), int64(1), uint8(30))
 	f.Add("x", "y", "", "", "bookingId", "theirs", int64(10), int64(5), int64(0), uint8(1))
 	currencies := append(booking.Currencies(), "xxx", "bgn")
 	f.Fuzz(func(t *testing.T, id, user, service, name, key, value string, total, now, version int64, pick uint8) {
@@ -122,6 +124,7 @@ func FuzzCodecDecode(f *testing.F) {
 	f.Add("", "", "", "user-1", "cleaning", "50", "", "", "full", "", "bookingId", "theirs", "jpy", "", "cs_1", uint16(0b1101_0011_1000))
 	f.Add("2", "bk", "-1", "CANARY", "CANARY", "CANARY", "1e3", "USD", "CANARY", "CANARY", "a[b]", "CANARY", "USD", "", "", uint16(all))
 	f.Add("1", "bk", "1", "u", "s", "92233720368547758.07", "92233720368547758.07", "isk", "half", "full", "", "", "kwd", "pi", "", uint16(all))
+	f.Add("1", "bk", "1", "u", "s", "50", "49.99", "usd", "half", "full", "", "", "kwd", "pi", "", uint16(all))
 	f.Add("", "", "", "u", "", "46116860184273879.04", "", "", "half", "", "", "", "usd", "pi", "", uint16(0b1011_0010_1000))
 	f.Fuzz(func(t *testing.T, marker, id, version, user, service, now, total, currency, option, purpose, key, value, charged, intent, session string, mask uint16) {
 		m := map[string]string{}

@@ -157,7 +157,12 @@ func FuzzQuote(f *testing.F) {
 				require.Zero(t, q.Now%step)
 				require.Zero(t, q.Balance%step)
 				require.True(t, total == 0 || q.Now >= minimum)
-				require.True(t, o == store.OptionFull && q.Balance == 0 || o == store.OptionHalf && q.Balance >= minimum)
+				if o == store.OptionHalf {
+					require.GreaterOrEqual(t, q.Balance, minimum)
+					require.Contains(t, []int64{0, step}, q.Now-q.Balance)
+				} else {
+					require.Zero(t, q.Balance)
+				}
 				require.NoError(t, q.Validate())
 			}
 		}

@@ -39,22 +39,16 @@ func FuzzDecode(f *testing.F) {
 		[]byte(`{"id":"cs_1","object":"checkout.session","mode":"payment","status":"complete","payment_status":"paid","payment_intent":"pi_1","currency":"usd","amount_total":4500,"livemode":false,`+marked+`}`),
 		[]byte(`{"id":"pi_1","object":"payment_intent","status":"succeeded","currency":"usd","amount":4500,"amount_received":4500,"payment_method_types":["card"],"livemode":false,`+marked+`}`))
 	for i := range fixtures {
-		f.Add([]byte(nil), uint8(i), uint16(0), "")
+		f.Add([]byte(nil), uint8(i), uint16(0), "", uint8(0))
 	}
-	for i, value := range []string{
-		`-5`, `"usdollar"`, `5e3`, `4500.5`, `9223372036854775807`, `1000000000000001`, `99999999999999999999`, `true`, `null`, `""`, `"x"`, `"\u0000"`, `"succeeded"`, `{}`, `[]`,
-		`{"id":"pi_1","status":"succeeded"}`, `{"type":"card"}`, `{"userId":"u","amountToPay":"1"}`, `{"data":[{}]}`, `{"source_currency":"eur"}`,
-	} {
+	for pick := range jsonfuzz.Hostile {
 		for place := range 12 {
-			f.Add([]byte(nil), uint8(len(fixtures)-1-i%2), uint16(place), value)
+			f.Add([]byte(nil), uint8(len(fixtures)-1-pick%2), uint16(place), "", uint8(pick))
 		}
 	}
-	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string) {
+	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string, pick uint8) {
 		if len(raw) == 0 {
-			raw = fixtures[int(which)%len(fixtures)]
-			if changed := jsonfuzz.Set(raw, int(place), value); changed != nil {
-				raw = changed
-			}
+			raw = jsonfuzz.Set(fixtures[int(which)%len(fixtures)], int(place), value, pick)
 		}
 		turned := jsonfuzz.Turn(raw)
 		object, other := raw, turned
@@ -202,6 +196,11 @@ func FuzzEndpoints(f *testing.F) {
 			}
 		}
 		for _, id := range api.asked {
+			var sent map[string]json.RawMessage
+			var named string
+			require.NoError(t, json.Unmarshal(body, &sent))
+			require.NoError(t, json.Unmarshal(sent["sessionId"], &named), "by that name, in that case")
+			require.Equal(t, strings.TrimSpace(named), id)
 			require.Regexp(t, `^cs_test_[A-Za-z0-9]+$`, id)
 		}
 		for _, line := range log.all() {

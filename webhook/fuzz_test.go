@@ -93,7 +93,7 @@ func FuzzDeliver(f *testing.F) {
 			webhooktest.IntentSucceeded(i), webhooktest.IntentFailed(i))
 	}
 	for i := range events {
-		f.Add([]byte(nil), uint8(i), uint16(0), "")
+		f.Add([]byte(nil), uint8(i), uint16(10), "", uint8(0))
 	}
 	for _, change := range [][2]string{
 		{`"amount_total":5000`, `"amount_total":-5000`}, {`"amount_total":5000`, `"amount_total":9223372036854775807`}, {`"u1"`, `"\u0000"`}, {`"usd"`, `""`},
@@ -103,15 +103,12 @@ func FuzzDeliver(f *testing.F) {
 	} {
 		for _, e := range [][]byte{events[1], events[6]} {
 			require.Contains(f, string(e), change[0])
-			f.Add(bytes.Replace(e, []byte(change[0]), []byte(change[1]), 1), uint8(0), uint16(0), "")
+			f.Add(bytes.Replace(e, []byte(change[0]), []byte(change[1]), 1), uint8(0), uint16(0), "", uint8(0))
 		}
 	}
-	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string) {
+	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string, pick uint8) {
 		if len(raw) == 0 {
-			raw = events[int(which)%len(events)]
-			if changed := jsonfuzz.Set(raw, int(place), value); changed != nil {
-				raw = changed
-			}
+			raw = jsonfuzz.Set(events[int(which)%len(events)], int(place), value, pick)
 		}
 		first := deliverTwice(t, raw)
 		if turned := jsonfuzz.Turn(raw); turned != nil {

@@ -10,11 +10,22 @@ import (
 	"unicode/utf8"
 )
 
+// Hostile are values that a reader may trip over.
+var Hostile = []string{
+	`null`, `true`, `0`, `-5`, `4500.5`, `5e3`, `9223372036854775807`, `1000000000000001`, `99999999999999999999`,
+	`""`, `"x"`, `"\u0000"`, `"\ud800"`, `"` + strings.Repeat("x", 256) + `"`, `{}`, `[]`, `[null]`,
+	// words of Stripe's
+	`"usd"`, `"eur"`, `"card"`, `"open"`, `"complete"`, `"expired"`, `"paid"`, `"unpaid"`, `"no_payment_required"`, `"succeeded"`, `"processing"`,
+	`{"id":"pi_1","status":"succeeded"}`, `{"type":"\u0000"}`, `{"type":"link"}`, `{"payment_method_details":{"type":"\u0000"}}`,
+	`{"code":"\u0000"}`, `{"data":[{"payment_method_details":{"type":"ideal"}}]}`, `{"source_currency":"eur","amount_total":5}`,
+	`{"userId":"u1","amountToPay":"45.00"}`,
+}
+
 // Set returns JSON with another value in one place, counted over all values in the
-// order in which they begin; nil when that gives no JSON.
-func Set(raw []byte, place int, value string) []byte {
+// order in which they begin. What is no JSON stands for one of the Hostile.
+func Set(raw []byte, place int, value string, pick uint8) []byte {
 	if !json.Valid([]byte(value)) {
-		return nil
+		value = Hostile[int(pick)%len(Hostile)]
 	}
 	return rewrite(raw, rewriter{place: place, value: value})
 }

@@ -123,8 +123,8 @@ func FuzzCodecDecode(f *testing.F) {
 	f.Add("1", "bk_1", "3", "user-1", "cleaning", "25.01", "50.01", "usd", "half", "deposit", "note", "ring twice", "usd", "pi_1", "cs_1", uint16(all))
 	f.Add("", "", "", "user-1", "cleaning", "50", "", "", "full", "", "bookingId", "theirs", "jpy", "", "cs_1", uint16(0b1101_0011_1000))
 	f.Add("2", "bk", "-1", "CANARY", "CANARY", "CANARY", "1e3", "USD", "CANARY", "CANARY", "a[b]", "CANARY", "USD", "", "", uint16(all))
-	f.Add("1", "bk", "1", "u", "s", "92233720368547758.07", "92233720368547758.07", "isk", "half", "full", "", "", "kwd", "pi", "", uint16(all))
-	f.Add("1", "bk", "1", "u", "s", "50", "49.99", "usd", "half", "full", "", "", "kwd", "pi", "", uint16(all))
+	f.Add("1", "bk", "1", "u", "s", "92233720368547758.07", "92233720368547758.07", "isk", "half", "full", "k", "v", "kwd", "pi", "", uint16(all))
+	f.Add("1", "bk", "1", "u", "s", "50", "49.99", "usd", "half", "full", "k", "v", "kwd", "pi", "", uint16(all))
 	f.Add("", "", "", "u", "", "46116860184273879.04", "", "", "half", "", "", "", "usd", "pi", "", uint16(0b1011_0010_1000))
 	f.Fuzz(func(t *testing.T, marker, id, version, user, service, now, total, currency, option, purpose, key, value, charged, intent, session string, mask uint16) {
 		m := map[string]string{}

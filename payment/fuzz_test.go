@@ -48,7 +48,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string, pick uint8) {
 		if len(raw) == 0 {
-			raw = jsonfuzz.Set(fixtures[int(which)%len(fixtures)], int(place), value, pick)
+			raw = jsonfuzz.Set(fixtures[int(which)%len(fixtures)], place, value, pick)
 		}
 		turned := jsonfuzz.Turn(raw)
 		object, other := raw, turned
@@ -165,7 +165,8 @@ func FuzzEndpoints(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method string, body []byte, user, header, value string, pick uint8) {
 		log := &logged{}
-		pay, err := New(Config{Store: &memory.Store{}, SecretKey: "sk_test_" + canary, Mode: Test, Codecs: []booking.Codec{booking.Marked{}, booking.Plain{}},
+		st := &faulty{Store: &memory.Store{}}
+		pay, err := New(Config{Store: st, SecretKey: "sk_test_" + canary, Mode: Test, Codecs: []booking.Codec{booking.Marked{}, booking.Plain{}},
 			Logger: slog.New(log), HTTPClient: tripwire(t)})
 		require.NoError(t, err)
 		api := &sessionsOnly{sessions: sessions}
@@ -193,6 +194,8 @@ func FuzzEndpoints(f *testing.F) {
 				require.Equal(t, http.MethodPost, method)
 				require.Equal(t, "u1", user)
 				require.Subset(t, []string{"cs_test_paid", "cs_test_less"}, api.asked)
+			} else {
+				require.Zero(t, st.applies, "nothing is stored for who gets an error")
 			}
 		}
 		for _, id := range api.asked {

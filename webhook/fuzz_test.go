@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carevia/stripebooking/booking"
 	"github.com/carevia/stripebooking/internal/jsonfuzz"
@@ -108,7 +109,7 @@ func FuzzDeliver(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string, pick uint8) {
 		if len(raw) == 0 {
-			raw = jsonfuzz.Set(events[int(which)%len(events)], int(place), value, pick)
+			raw = jsonfuzz.Set(events[int(which)%len(events)], place, value, pick)
 		}
 		first := deliverTwice(t, raw)
 		if turned := jsonfuzz.Turn(raw); turned != nil {
@@ -164,6 +165,7 @@ func deliverTwice(t *testing.T, raw []byte) (out outcome) {
 		require.Equal(t, "not an event", out.message)
 		require.Empty(t, rows)
 	} else {
+		require.True(t, utf8.Valid(raw))
 		requireNoTwins(t, raw)
 		requireNoTwins(t, ev.Object)
 		require.Equal(t, http.StatusOK, out.status)

@@ -22,12 +22,17 @@ var Hostile = []string{
 }
 
 // Set returns JSON with another value in one place, counted over all values in the
-// order in which they begin. What is no JSON stands for one of the Hostile.
-func Set(raw []byte, place int, value string, pick uint8) []byte {
+// order in which they begin, and over again. A value that is no JSON stands for one
+// of the Hostile.
+func Set(raw []byte, place uint16, value string, pick uint8) []byte {
 	if !json.Valid([]byte(value)) {
 		value = Hostile[int(pick)%len(Hostile)]
 	}
-	return rewrite(raw, rewriter{place: place, value: value})
+	count := rewriter{place: -1}
+	if rewrite(raw, &count) == nil {
+		return nil
+	}
+	return rewrite(raw, &rewriter{place: int(place) % count.at, value: value})
 }
 
 // Turn returns JSON with the members of each object the other way round, and an
@@ -35,7 +40,7 @@ func Set(raw []byte, place int, value string, pick uint8) []byte {
 // when encoding/json would take two names in an object for the same, since then
 // their order counts.
 func Turn(raw []byte) []byte {
-	return rewrite(raw, rewriter{turn: true, place: -1})
+	return rewrite(raw, &rewriter{turn: true, place: -1})
 }
 
 type rewriter struct {
@@ -47,7 +52,7 @@ type rewriter struct {
 	at  int
 }
 
-func rewrite(raw []byte, r rewriter) []byte {
+func rewrite(raw []byte, r *rewriter) []byte {
 	if !json.Valid(raw) || !utf8.Valid(raw) {
 		return nil
 	}

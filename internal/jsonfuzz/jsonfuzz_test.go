@@ -10,9 +10,9 @@ import (
 func TestSet(t *testing.T) {
 	const raw = `{"a": [1, {"b": null}], "c": "d"}`
 	for place, want := range []string{`7`, `{"a":7,"c":"d"}`, `{"a":[7,{"b":null}],"c":"d"}`, `{"a":[1,7],"c":"d"}`, `{"a":[1,{"b":7}],"c":"d"}`, `{"a":[1,{"b":null}],"c":7}`} {
-		assert.Equal(t, want, string(Set([]byte(raw), place, "7", 0)))
+		assert.Equal(t, want, string(Set([]byte(raw), uint16(place), "7", 0)))
+		assert.Equal(t, want, string(Set([]byte(raw), uint16(place+6), "7", 0)))
 	}
-	assert.Equal(t, `{"a":[1,{"b":null}],"c":"d"}`, string(Set([]byte(raw), 6, "7", 0)), "no such place")
 	assert.Equal(t, `{"a":true,"c":"d"}`, string(Set([]byte(raw), 1, "{", 1)))
 	assert.Nil(t, Set([]byte(raw+"}"), 1, "7", 0))
 	for _, value := range Hostile {

@@ -34,17 +34,28 @@ func FuzzDecode(f *testing.F) {
 		require.NoError(f, err)
 		fixtures = append(fixtures, raw)
 	}
-	const marked = `"metadata":{"stripebooking":"1","bookingId":"bk_1","bookingVersion":"1","userId":"u","amountToPay":"45.00","total":"90.00","currency":"usd","paymentOption":"half","purpose":"deposit"}`
-	fixtures = append(fixtures,
-		[]byte(`{"id":"cs_1","object":"checkout.session","mode":"payment","status":"complete","payment_status":"paid","payment_intent":"pi_1","currency":"usd","amount_total":4500,"livemode":false,`+marked+`}`),
-		[]byte(`{"id":"pi_1","object":"payment_intent","status":"succeeded","currency":"usd","amount":4500,"amount_received":4500,"payment_method_types":["card"],"livemode":false,`+marked+`}`))
-	for i := range fixtures {
-		f.Add([]byte(nil), uint8(i), uint16(0), "", uint8(0))
-	}
-	for pick := range jsonfuzz.Hostile {
-		for place := range 12 {
-			f.Add([]byte(nil), uint8(len(fixtures)-1-pick%2), uint16(place), "", uint8(pick))
+	// All that is read, in little.
+	const (
+		marked = `"metadata":{"stripebooking":"1","bookingId":"bk_1","bookingVersion":"1","userId":"u","amountToPay":"45.00","total":"90.00","currency":"usd","paymentOption":"half","purpose":"deposit"}`
+		intent = `{"id":"pi_1","object":"payment_intent","status":"requires_payment_method","currency":"usd","amount":4500,"amount_received":0,"created":1,
+			"payment_method_types":["card"],"payment_method":{"type":"card"},"latest_charge":{"payment_method_details":{"type":"link"}},
+			"charges":{"data":[{"payment_method_details":{"type":"card"}}]},"last_payment_error":{"code":"card_declined","decline_code":"lost_card"},` + marked + `}`
+		head = `{"id":"cs_1","object":"checkout.session","mode":"payment","status":"complete","currency":"usd","amount_subtotal":4500,"livemode":false,"created":1,"expires_at":2,`
+	)
+	for _, small := range []string{
+		intent,
+		head + `"payment_status":"unpaid","payment_intent":` + intent + `,"currency_conversion":{"source_currency":"usd","amount_subtotal":4500,"amount_total":4500},` + marked + `}`,
+		head + `"payment_status":"paid","payment_intent":"pi_1","amount_total":4500,"total_details":{"amount_discount":0,"amount_shipping":0,"amount_tax":0},` + marked + `}`,
+		head + `"payment_status":"paid","payment_intent":"pi_1","payment_method_types":["card"],"metadata":{"userId":"u","amountToPay":"45.00"}}`,
+	} {
+		for place := range strings.Count(small, ":") {
+			f.Add([]byte(nil), uint8(len(fixtures)), uint16(place), "", uint8(place))
 		}
+		fixtures = append(fixtures, []byte(small))
+	}
+	for i, raw := range fixtures {
+		f.Add(raw, uint8(0), uint16(0), "", uint8(0))
+		f.Add([]byte(nil), uint8(i), uint16(10), "", uint8(10))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string, pick uint8) {
 		if len(raw) == 0 {

@@ -83,7 +83,8 @@ func IntentSucceeded(i Intent) []byte { return i.event("payment_intent.succeeded
 // the customer may try again.
 func IntentFailed(i Intent) []byte { return i.event("payment_intent.payment_failed") }
 
-// Event is an event of any type about any object, in the default version.
+// Event is an event of any type about any object, in the default version. An empty
+// id stands for one that is derived from the type and the object's id.
 func Event(id, eventType string, object map[string]any) []byte {
 	return envelope{id: id, eventType: eventType}.around(object)
 }

@@ -259,7 +259,7 @@ func TestInvalidRequestsAreSeen(t *testing.T) {
 		change func(url.Values)
 	}{
 		"an unknown parameter":        {"createSession", func(v url.Values) { v.Set("colour", "red") }},
-		"a misspelled one":            {"createSession", func(v url.Values) { v["sucess_url"] = v["success_url"]; v.Del("success_url") }},
+		"a misspelled one":            {"createSession", func(v url.Values) { v["success_uri"] = v["success_url"]; v.Del("success_url") }},
 		"an unknown one inside":       {"createSession", func(v url.Values) { v.Set("payment_intent_data[metdata][a]", "b") }},
 		"an unknown one in a list":    {"createSession", func(v url.Values) { v.Set("line_items[0][price_data][amount]", "5") }},
 		"a required one missing":      {"createSession", func(v url.Values) { v.Del("line_items[0][price_data][currency]") }},

@@ -46,7 +46,8 @@ func FuzzSignature(f *testing.F) {
 	h, err := New(Config{Secrets: secrets, Store: &memory.Store{}, Mode: payment.Test, Tolerance: tolerance})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, payload []byte, header string, ago int64) {
-		at := time.Unix(time.Now().Unix()-ago, 0)
+		begun := time.Now() // both look at the clock of the machine
+		at := time.Unix(begun.Unix()-ago, 0)
 		sign := func(secret string) string {
 			return hex.EncodeToString(stripehook.ComputeSignature(at, payload, secret))
 		}
@@ -57,6 +58,11 @@ func FuzzSignature(f *testing.F) {
 			taken = taken || stripehook.ValidatePayloadWithTolerance(payload, header, secret, tolerance) == nil
 		}
 		ours := h.verify(payload, []string{header})
+		signed, _ := signedAt(header)
+		ahead := signed.Sub(begun)
+		if d := tolerance - max(ahead, -ahead); d > -2*time.Second && d < 2*time.Second || time.Since(begun) > time.Second {
+			return // it depends on the instant
+		}
 		if ours == nil {
 			require.True(t, taken, "accepted what stripe-go refuses: %q", header)
 		}
@@ -65,11 +71,6 @@ func FuzzSignature(f *testing.F) {
 			if strings.HasPrefix(pair, "t=") {
 				times++
 			}
-		}
-		signed, _ := signedAt(header)
-		ahead := time.Until(signed)
-		if d := tolerance - max(ahead, -ahead); d > -2*time.Second && d < 2*time.Second {
-			return // it depends on the instant
 		}
 		if taken && times == 1 && ahead < tolerance {
 			require.NoError(t, ours, "refused what stripe-go accepts: %q", header)

@@ -7,8 +7,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## Test every module, with the race detector (ARGS= for go test)
+test: ## Fuzz a little, then test every module with the race detector (ARGS= for go test alone)
 	@scripts/test $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (10s); TARGET= for some of them
+	@scripts/fuzz $(TARGET)
 
 .PHONY: torture
 torture: ## Kill a process at work 50 times, on every database (TORTURE_KILLS= for another number)

@@ -32,7 +32,9 @@ var layers = map[string][]string{
 	"webhook":             {"store", "booking", "payment", stripeWebhook},
 	"webhook/webhooktest": {},
 
-	"internal/repo": {},
+	"internal/jsonfuzz": {},
+	"internal/record":   {},
+	"internal/repo":     {},
 }
 
 // inTests is what tests may import besides packages of this module.

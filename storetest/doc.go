@@ -3,8 +3,8 @@
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, storetest.Harness{
-//			Open:   func(t *testing.T) store.Store { return mystore.New(emptyDatabase(t)) },
-//			Reopen: func(t *testing.T, s store.Store) store.Store { return mystore.New(databaseOf(s)) },
+//			Open:   func(t testing.TB) store.Store { return mystore.New(emptyDatabase(t)) },
+//			Reopen: func(t testing.TB, s store.Store) store.Store { return mystore.New(databaseOf(s)) },
 //		})
 //	}
 //

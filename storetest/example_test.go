@@ -13,8 +13,8 @@ import (
 func ExampleRun() {
 	TestStore := func(t *testing.T) {
 		storetest.Run(t, storetest.Harness{
-			Open:   func(t *testing.T) store.Store { return new(memory.Store) },
-			Reopen: func(t *testing.T, s store.Store) store.Store { return s },
+			Open:   func(t testing.TB) store.Store { return new(memory.Store) },
+			Reopen: func(t testing.TB, s store.Store) store.Store { return s },
 		})
 	}
 	_ = TestStore // go test calls it

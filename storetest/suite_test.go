@@ -17,9 +17,9 @@ import (
 // has nothing wrong.
 func TestSound(t *testing.T) {
 	Run(t, Harness{
-		Open:   func(*testing.T) store.Store { return &journal{Store: new(memory.Store)} },
-		Reopen: func(_ *testing.T, s store.Store) store.Store { return s },
-		Join: func(_ *testing.T, s store.Store) (store.Store, func() error, func() error) {
+		Open:   func(testing.TB) store.Store { return &journal{Store: new(memory.Store)} },
+		Reopen: func(_ testing.TB, s store.Store) store.Store { return s },
+		Join: func(_ testing.TB, s store.Store) (store.Store, func() error, func() error) {
 			return s.(*journal).join()
 		},
 	})

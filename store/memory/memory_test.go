@@ -14,8 +14,8 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
-		Open:   func(*testing.T) store.Store { return new(memory.Store) },
-		Reopen: func(_ *testing.T, s store.Store) store.Store { return s },
+		Open:   func(testing.TB) store.Store { return new(memory.Store) },
+		Reopen: func(_ testing.TB, s store.Store) store.Store { return s },
 	})
 }
 

@@ -33,19 +33,19 @@ func TestConformance(t *testing.T) {
 func conformance(t *testing.T, w way) {
 	dsn, cases := w.newDSN(t), 0
 	db, again := w.open(t, dsn), w.open(t, dsn)
-	open := func(t *testing.T, db *sql.DB, prefix string) store.Store {
+	open := func(t testing.TB, db *sql.DB, prefix string) store.Store {
 		s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.Postgres, TablePrefix: prefix})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(context.Background()))
 		return prefixed{s, prefix}
 	}
 	storetest.Run(t, storetest.Harness{
-		Open: func(t *testing.T) store.Store {
+		Open: func(t testing.TB) store.Store {
 			cases++
 			return open(t, db, fmt.Sprintf("case%d_", cases))
 		},
-		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, again, s.(prefixed).prefix) },
-		Join: func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
+		Reopen: func(t testing.TB, s store.Store) store.Store { return open(t, again, s.(prefixed).prefix) },
+		Join: func(t testing.TB, s store.Store) (store.Store, func() error, func() error) {
 			tx, err := db.BeginTx(context.Background(), nil)
 			require.NoError(t, err)
 			return s.(prefixed).With(tx), tx.Commit, tx.Rollback

@@ -29,15 +29,15 @@ func TestConformance(t *testing.T) {
 }
 
 func conformance(t *testing.T, dsn func(file string) string, maxConns int) {
-	open := func(t *testing.T, dsn string) store.Store {
+	open := func(t testing.TB, dsn string) store.Store {
 		db := sqlitetest.OpenDB(t, dsn)
 		db.SetMaxOpenConns(maxConns)
 		return fileStore{sqlitetest.Store(t, db, nil), dsn}
 	}
 	storetest.Run(t, storetest.Harness{
-		Open:   func(t *testing.T) store.Store { return open(t, dsn(sqlitetest.File(t))) },
-		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, s.(fileStore).dsn) },
-		Join: func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
+		Open:   func(t testing.TB) store.Store { return open(t, dsn(sqlitetest.File(t))) },
+		Reopen: func(t testing.TB, s store.Store) store.Store { return open(t, s.(fileStore).dsn) },
+		Join: func(t testing.TB, s store.Store) (store.Store, func() error, func() error) {
 			fs := s.(fileStore)
 			tx, err := sqlitetest.OpenDB(t, fs.dsn).BeginTx(context.Background(), nil)
 			require.NoError(t, err)

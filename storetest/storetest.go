@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"context"
+	"regexp"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,7 +78,10 @@ func (c testCase) against(t tb, h hooks) {
 			failed = f.Failed()
 		}
 		if failed {
-			t.Logf("storetest: case %q: %s", c.name, c.reason)
+			t.Logf("storetest: case %s: %s", c.name, c.reason)
+		}
+		if t, ok := t.(testing.TB); ok && failed {
+			t.Logf("storetest: once more, alone: go test -run '^%s$'", strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^"))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), caseTimeout)

@@ -715,13 +715,18 @@ func raceMutants() []mutant {
 		{
 			name: "a failure is written over what came since it read the row", caught: "race-event-news",
 			open: over(func(s *broken, sound store.Store) {
-				var over atomic.Bool
+				var reading, over atomic.Bool
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					until(reading.Load)
+					return sound.Apply(ctx, c)
+				}
 				s.failure = func(ctx context.Context, e store.Event, reason string, dead bool) error {
 					read, err := sound.Event(ctx, e.ID)
-					if err == nil && read.State == store.EventFailed {
+					if err == nil && read.State != store.EventDone {
+						reading.Store(true)
 						until(func() bool {
 							now, _ := sound.Event(ctx, e.ID)
-							return now.State == store.EventDone || over.Load()
+							return now.State == store.EventDone
 						})
 						over.Store(true)
 					}

@@ -489,16 +489,20 @@ func raceMutants() []mutant {
 			name: "compares fingerprints, then looks who has the key", caught: "race-key-fingerprints",
 			open: over(func(s *broken, sound store.Store) {
 				var mu sync.Mutex
-				var both gate
-				stored := map[string]string{}
+				stored, looked := map[string]string{}, map[string]bool{}
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
 					mu.Lock()
 					was := stored[c.Key]
+					looked[c.Fingerprint] = true
 					mu.Unlock()
 					if was != "" && c.Fingerprint != "" && was != c.Fingerprint {
 						return store.Result{}, store.ErrMismatch
 					}
-					both.pass()
+					until(func() bool {
+						mu.Lock()
+						defer mu.Unlock()
+						return len(looked) > 1
+					})
 					mu.Lock()
 					stored[c.Key] = cmp.Or(stored[c.Key], c.Fingerprint)
 					mu.Unlock()
@@ -1794,21 +1798,19 @@ func contextMutants() []mutant {
 		{
 			name: "a call that gives up keeps the lock", caught: "context-ends-in-race",
 			open: over(func(s *broken, sound store.Store) {
-				var at gate
-				var stuck atomic.Bool
+				lock := make(chan struct{}, 1)
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
-					at.pass()
-					if at.inside.Load() > 0 { // there is a race on
-						until(func() bool { return ctx.Err() != nil })
-					}
-					switch {
-					case ctx.Err() != nil:
-						stuck.Store(true)
+					select {
+					case lock <- struct{}{}:
+						defer func() { <-lock }()
+						time.Sleep(halfTime)
+						return sound.Apply(ctx, c)
+					case <-ctx.Done():
+						go func() { lock <- struct{}{} }() // who gives it back?
 						return store.Result{}, ctx.Err()
-					case stuck.Load():
+					case <-time.After(400 * time.Millisecond):
 						return store.Result{}, errors.New("database is locked (5)")
 					}
-					return sound.Apply(ctx, c)
 				}
 			}),
 		},

@@ -230,44 +230,43 @@ func changeReaders(e *env) {
 	}
 
 	stop := make(chan struct{})
-	problems := make(chan string, readers)
+	problems := make(chan error, readers)
 	var done sync.WaitGroup
 	for i := range readers {
 		done.Add(1)
 		go func() {
 			defer done.Done()
 			next := int64(1) // the Change to look out for
-			for k := i; ; k++ {
-				select {
-				case <-stop:
-					return
-				default:
+			problems <- guard(func() error {
+				for k := i; ; k++ {
+					select {
+					case <-stop:
+						return nil
+					default:
+					}
+					runtime.Gosched() // the writer has the right of way
+					a, b := readings[k%len(readings)], readings[(k/len(readings)+i)%len(readings)]
+					first, err := a.at(next)
+					if err != nil {
+						return fmt.Errorf("%s: %w", a.name, err)
+					}
+					if first < next {
+						continue
+					}
+					second, err := b.at(first)
+					if err != nil {
+						return fmt.Errorf("%s: %w", b.name, err)
+					}
+					if second < first {
+						return fmt.Errorf("%s shows Change %d, %s after it shows only %d", a.name, first, b.name, second)
+					}
+					if first > next {
+						next = first
+					} else if k%len(readings) == 0 {
+						next++
+					}
 				}
-				runtime.Gosched() // the writer has the right of way
-				a, b := readings[k%len(readings)], readings[(k/len(readings)+i)%len(readings)]
-				first, err := a.at(next)
-				if err != nil {
-					problems <- fmt.Sprintf("%s: %v", a.name, err)
-					return
-				}
-				if first < next {
-					continue
-				}
-				second, err := b.at(first)
-				if err != nil {
-					problems <- fmt.Sprintf("%s: %v", b.name, err)
-					return
-				}
-				if second < first {
-					problems <- fmt.Sprintf("%s shows Change %d, %s after it shows only %d", a.name, first, b.name, second)
-					return
-				}
-				if first > next {
-					next = first
-				} else if k%len(readings) == 0 {
-					next++
-				}
-			}
+			})
 		}()
 	}
 
@@ -292,7 +291,7 @@ func changeReaders(e *env) {
 	close(problems)
 	require.NoError(e, failed)
 	for p := range problems {
-		require.Fail(e, "a reader saw a part of a Change", p)
+		require.NoError(e, p, "a reader saw a part of a Change")
 	}
 	require.EqualValues(e, changes, e.booking("b-1").Version)
 }

@@ -424,23 +424,22 @@ func raceCount(e *env) {
 		go func() {
 			defer done.Done()
 			read := first
-			for try := 0; ; try++ {
-				r, err := e.Apply(e.ctx, step(name("k-worker", i), read, func(b *store.Booking) { b.Paid++ }))
-				switch {
-				case err == nil && r.Applied:
-					return
-				case !errors.Is(err, store.ErrConflict):
-					problems[i] = fmt.Errorf("worker %d: applied %t, error %w", i, r.Applied, err)
-					return
-				case r.Booking == nil || r.Booking.Version <= read.Version:
-					problems[i] = fmt.Errorf("worker %d: a conflict that brings no newer booking", i)
-					return
-				case try == 10*workers:
-					problems[i] = fmt.Errorf("worker %d: lost %d times", i, try)
-					return
+			problems[i] = guard(func() error {
+				for try := 0; ; try++ {
+					r, err := e.Apply(e.ctx, step(name("k-worker", i), read, func(b *store.Booking) { b.Paid++ }))
+					switch {
+					case err == nil && r.Applied:
+						return nil
+					case !errors.Is(err, store.ErrConflict):
+						return fmt.Errorf("worker %d: applied %t, error %w", i, r.Applied, err)
+					case r.Booking == nil || r.Booking.Version <= read.Version:
+						return fmt.Errorf("worker %d: a conflict that brings no newer booking", i)
+					case try == 10*workers:
+						return fmt.Errorf("worker %d: lost %d times", i, try)
+					}
+					read = *r.Booking
 				}
-				read = *r.Booking
-			}
+			})
 		}()
 	}
 	done.Wait()

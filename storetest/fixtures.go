@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -252,14 +253,26 @@ func race(n int, try func(i int) (store.Result, error)) []outcome {
 		go func() {
 			defer done.Done()
 			<-start
-			r, err := try(i)
-			got[i] = outcome{r, err}
+			got[i].err = guard(func() (err error) {
+				got[i].result, err = try(i)
+				return err
+			})
 		}()
 	}
 	runtime.Gosched()
 	close(start)
 	done.Wait()
 	return got
+}
+
+// guard makes an error of a panic, which in a goroutine would end all cases.
+func guard(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // winners returns which callers of a race applied their Change, and fails if a

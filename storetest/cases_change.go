@@ -100,7 +100,7 @@ func changeWhole(e *env) {
 	r := e.apply(c)
 	want := c.Next()
 	want.Seats = r.Booking.Seats
-	require.Len(e, want.Seats, 1, "the claimed seat is in the Result")
+	length(e, want.Seats, 1, "the claimed seat is in the Result")
 	equal(e, want, *r.Booking, "the Result has the booking as stored")
 	equal(e, c.Payments, r.Payments, "the Result has the payments as stored")
 	event := store.MergeEvent(nil, *c.Event)
@@ -147,8 +147,8 @@ func changeStored(e *env) {
 		b.Version = 1
 		return b
 	}(), nil))
-	require.Nil(e, r.Booking, "there is no booking in the way")
-	require.Empty(e, e.history("b-none"))
+	empty(e, r.Booking, "there is no booking in the way")
+	empty(e, e.history("b-none"))
 }
 
 // changeReaders has one writer, whose nth Change adds the nth payment, event and
@@ -333,7 +333,7 @@ func leavesNothing(e *env, over store.Conflict, spoil func(c *store.Change)) {
 		equal(e, other.Payments, r.Payments)
 	} else {
 		equalBooking(e, mine, *r.Booking, "else the Change's own")
-		require.Len(e, r.Payments, 1, "with its payments")
+		length(e, r.Payments, 1, "with its payments")
 	}
 
 	// The seat that it wanted to release is taken still; those that it wanted
@@ -341,7 +341,7 @@ func leavesNothing(e *env, over store.Conflict, spoil func(c *store.Change)) {
 	_, err := e.Apply(e.ctx, claiming("k-thief", "b-thief", store.SeatClaim{Slot: "mine", Capacity: 1, Count: 1}))
 	require.ErrorIs(e, err, store.ErrConflict, "a seat was released by a Change that lost")
 	done := e.apply(good())
-	require.Len(e, done.Booking.Seats, 2, "the seats that the lost Change claimed are free")
+	length(e, done.Booking.Seats, 2, "the seats that the lost Change claimed are free")
 	equal(e, 1, done.Event.Attempts, "a Change that lost is not counted as an attempt")
 	require.EqualValues(e, 3, done.Booking.Version)
 	e.claimable("mine", 1, 1)
@@ -423,10 +423,10 @@ func invalidLeavesNothing(e *env) {
 	for _, reason := range []string{"a\x00b", "a\xffb"} {
 		require.ErrorIs(e, e.RecordFailure(e.ctx, *anEvent("evt-2"), reason, false), store.ErrInvalid, "RecordFailure for a reason that is no text")
 	}
-	require.Nil(e, maybe(e, func() (store.Event, error) { return e.Event(e.ctx, "evt-2") }))
+	empty(e, maybe(e, func() (store.Event, error) { return e.Event(e.ctx, "evt-2") }))
 	require.ErrorIs(e, e.RecordHandled(e.ctx, "evt-1", []string{"mail", ""}, false, at(1)), store.ErrInvalid, "a handler without a name")
 	require.ErrorIs(e, e.RecordHandled(e.ctx, "evt-1", []string{"mail", long}, true, at(1)), store.ErrInvalid, "a handler with a long name")
-	require.Empty(e, e.event("evt-1").Handlers)
+	empty(e, e.event("evt-1").Handlers)
 }
 
 func checksInOrder(e *env) {
@@ -445,20 +445,16 @@ func checksInOrder(e *env) {
 	_, err := e.Apply(e.ctx, c)
 	require.ErrorIs(e, err, store.ErrMismatch, "the key comes first")
 	c.Fingerprint = ""
-	r := e.replayed(c)
-	equal(e, read, *r.Booking)
+	equal(e, &read, e.replayed(c).Booking)
 
 	c.Key = "k-new"
-	r = e.conflict(store.ConflictVersion, c)
-	equal(e, "b-mine", r.Booking.ID)
+	equal(e, "b-mine", bookingID(e.conflict(store.ConflictVersion, c)))
 
 	c.Booking.Version = read.Version
-	r = e.conflict(store.ConflictIntent, c)
-	equal(e, "b-other", r.Booking.ID)
+	equal(e, "b-other", bookingID(e.conflict(store.ConflictIntent, c)))
 
 	c.Payments = nil
-	r = e.conflict(store.ConflictSeats, c)
-	equal(e, "b-mine", r.Booking.ID)
+	equal(e, "b-mine", bookingID(e.conflict(store.ConflictSeats, c)))
 
 	c.Claim = nil
 	e.apply(c)
@@ -477,10 +473,11 @@ func conflictStaysLost(e *env) {
 
 	// Planned anew from what the Result says, under the same key, it applies.
 	r := e.conflict(store.ConflictVersion, late)
+	equal(e, "b-1", bookingID(r), "the booking in the way, to plan from")
 	again := step("evt-2", *r.Booking, nil)
 	again.Payments, again.Event = late.Payments, late.Event
 	done := e.apply(again)
-	require.Len(e, done.Payments, 2)
+	length(e, done.Payments, 2)
 	e.replayed(late) // which now is what the key names
 }
 
@@ -511,11 +508,11 @@ func conflictNeverLate(e *env) {
 	e.apply(step("k-2", read, nil))
 	e.apply(aChange("k-made", aBooking("b-made")))
 
-	require.Nil(e, e.look(noSeat).Booking, "the booking that found no seat is there, though a seat was free only later")
+	empty(e, e.look(noSeat).Booking, "the booking that found no seat is there, though a seat was free only later")
 	require.EqualValues(e, 2, e.booking("b-1").Version, "a Change of version 2 that came before it")
 	require.EqualValues(e, 1, e.booking("b-made").Version, "a Change of a booking that came before it")
 	v := e.look(tooSoon)
-	require.Empty(e, v.Payments)
-	require.Empty(e, v.Events, "no ledger row of a Change that lost")
+	empty(e, v.Payments)
+	empty(e, v.Events, "no ledger row of a Change that lost")
 	e.claimable("room", 1, 1)
 }

@@ -147,8 +147,8 @@ func failureRecorded(e *env) {
 	equal(e, []store.Event{want}, rows, "one row for each event, found by its state")
 	rows, _, err = e.Events(e.ctx, store.EventFilter{State: store.EventDead}, store.Page{})
 	require.NoError(e, err)
-	require.Empty(e, rows)
-	require.Nil(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-1") }), "a failure writes no booking")
+	empty(e, rows)
+	empty(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-1") }), "a failure writes no booking")
 }
 
 func failureNamesNoKey(e *env) {
@@ -166,7 +166,7 @@ func failureNamesNoKey(e *env) {
 		equal(e, store.EventDone, want.State)
 		equal(e, 2, want.Attempts)
 		equal(e, at(0), want.ReceivedAt, "the first delivery's")
-		require.Empty(e, want.Reason)
+		empty(e, want.Reason)
 		equal(e, &want, r.Event)
 		equal(e, want, e.event(id))
 		e.replayed(c)
@@ -199,7 +199,7 @@ func failureNeverUndoes(e *env) {
 	row := e.event("evt-004")
 	equal(e, store.EventDone, row.State)
 	equal(e, []string{"mail"}, row.Handlers)
-	require.Empty(e, row.Reason)
+	empty(e, row.Reason)
 }
 
 func handledRecorded(e *env) {
@@ -231,7 +231,7 @@ func handledRecorded(e *env) {
 	equal(e, store.EventFailed, want.State)
 	record(true, 5, "sms")
 	equal(e, store.EventDone, want.State)
-	require.Empty(e, want.Reason)
+	empty(e, want.Reason)
 	record(true, 6)
 	record(false, 7, "late")
 	equal(e, store.EventDone, want.State)

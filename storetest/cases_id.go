@@ -85,8 +85,8 @@ func idsPrefix(e *env) {
 		read = *e.apply(step(name("k", version), read, nil)).Booking
 	}
 	e.apply(aChange("k-b1", aBooking("b1")))
-	require.Len(e, e.history("b"), 11)
-	require.Len(e, e.history("b1"), 1)
+	length(e, e.history("b"), 11)
+	length(e, e.history("b1"), 1)
 }
 
 // apart uses a and then b as every kind of id, and expects that they never meet.
@@ -155,19 +155,19 @@ func apart(e *env, n, a, b string) {
 	equal(e, change(0).Payments, first.Payments)
 	equal(e, []store.Seat{{Slot: a, Number: 1}}, first.Booking.Seats)
 	equal(e, all(a), found(a), "what is stored under an id is found under it, byte for byte")
-	require.Empty(e, found(b), "%q is stored, %q is not", a, b)
+	empty(e, found(b), "%q is stored, %q is not", a, b)
 
 	second := e.apply(change(1)) // b's seat, intent, key and booking are free
 	equal(e, change(1).Payments, second.Payments)
 	equal(e, all(a), found(a))
 	equal(e, all(b), found(b))
 	for i, id := range ids {
-		equal(e, id, e.replayed(change(i)).Booking.ID)
+		equal(e, id, bookingID(e.replayed(change(i))))
 		equal(e, id, e.event(id).BookingID)
 	}
 	require.NoError(e, e.RecordHandled(e.ctx, a, []string{b, a}, false, at(1)))
 	require.ElementsMatch(e, ids, e.event(a).Handlers)
-	require.Empty(e, e.event(b).Handlers)
+	empty(e, e.event(b).Handlers)
 
 	// Filters and fingerprints.
 	typed := *anEvent("typed-" + n)
@@ -175,10 +175,10 @@ func apart(e *env, n, a, b string) {
 	require.NoError(e, e.RecordFailure(e.ctx, typed, "", false))
 	rows, _, err := e.Events(e.ctx, store.EventFilter{Type: b}, store.Page{})
 	require.NoError(e, err)
-	require.Empty(e, rows)
+	empty(e, rows)
 	rows, _, err = e.Events(e.ctx, store.EventFilter{Type: a}, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, rows, 1)
+	length(e, rows, 1)
 	e.apply(store.Change{Key: "fingerprint-" + n, Fingerprint: a})
 	_, err = e.Apply(e.ctx, store.Change{Key: "fingerprint-" + n, Fingerprint: b})
 	require.ErrorIs(e, err, store.ErrMismatch)

@@ -65,7 +65,7 @@ func paymentsTwo(e *env) {
 	// Two at once, in a new booking.
 	both := paid("evt-3", "b-2", "pi-3")
 	both.Payments = append(both.Payments, aPayment(*both.Booking, "pi-4"))
-	require.Len(e, e.apply(both).Payments, 2)
+	length(e, e.apply(both).Payments, 2)
 }
 
 func paymentsMany(e *env) {
@@ -79,7 +79,7 @@ func paymentsMany(e *env) {
 		}
 		want = append(want, c.Payments...)
 		r := e.apply(c)
-		require.Len(e, r.Payments, len(want))
+		length(e, r.Payments, len(want))
 		read = *r.Booking
 	}
 	equal(e, want, e.replayed(step("evt-000", read, nil)).Payments, "of a replay, oldest first")
@@ -107,7 +107,7 @@ func paymentsReplaced(e *env) {
 	require.ElementsMatch(e, []store.Payment{p, c.Payments[1]}, r.Payments)
 	ps, _, err := e.PaymentsByBooking(e.ctx, "b-1", store.Page{})
 	require.NoError(e, err)
-	require.Len(e, ps, 2, "one row for each intent")
+	length(e, ps, 2, "one row for each intent")
 	ps, _, err = e.PaymentsByUser(e.ctx, "user-2", store.Page{})
 	require.NoError(e, err)
 	equal(e, []store.Payment{p}, ps)
@@ -148,7 +148,7 @@ func intentOwner(e *env) {
 		equal(e, owner.Payments, r.Payments)
 	}
 	equal(e, "b-1", e.payment("pi-1").BookingID)
-	require.Nil(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-3") }))
+	empty(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-3") }))
 	equal(e, mine, e.booking("b-2"))
 }
 
@@ -157,19 +157,19 @@ func freeBookings(e *env) {
 	for i := range n {
 		c := aChange(name("k", i), aBooking(name("b", i)))
 		r := e.apply(c)
-		require.Empty(e, r.Payments)
-		require.Empty(e, r.Booking.PaymentIntentID)
-		require.Empty(e, r.Booking.SessionID)
+		empty(e, r.Payments)
+		empty(e, r.Booking.PaymentIntentID)
+		empty(e, r.Booking.SessionID)
 	}
 	// A second version of one, still without an intent.
 	e.apply(step("k-next", e.booking("b-000"), nil))
 
 	bs, _, err := e.BookingsByUser(e.ctx, someUser, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, bs, n)
+	length(e, bs, n)
 	ps, _, err := e.PaymentsByUser(e.ctx, someUser, store.Page{})
 	require.NoError(e, err)
-	require.Empty(e, ps, "a free booking has no payment row")
+	empty(e, ps, "a free booking has no payment row")
 
 	// Nothing is found under the empty name that they share.
 	_, err = e.BookingBySession(e.ctx, "")
@@ -203,7 +203,7 @@ func conflictBringsBooking(e *env) {
 	// And the ledger row of its event, when there is one.
 	late := aChange("evt-6", aBooking("b-1"))
 	late.Event = anEvent("evt-6")
-	require.Nil(e, e.conflict(store.ConflictVersion, late).Event)
+	empty(e, e.conflict(store.ConflictVersion, late).Event)
 	require.NoError(e, e.RecordFailure(e.ctx, *late.Event, "lost a race", false))
 	r := e.conflict(store.ConflictVersion, late)
 	row := e.event("evt-6")

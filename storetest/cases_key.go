@@ -86,13 +86,13 @@ func keyComparesNothing(e *env) {
 	equal(e, first.Booking, r.Booking)
 	equal(e, first.Event, r.Event)
 	equal(e, *first.Event, e.event("evt-1"))
-	require.Nil(e, maybe(e, func() (store.Payment, error) { return e.Payment(e.ctx, "pi-9") }))
+	empty(e, maybe(e, func() (store.Payment, error) { return e.Payment(e.ctx, "pi-9") }))
 
 	// Even for another booking: the key's own is the answer.
 	elsewhere := paid("evt-1", "b-2", "pi-2")
 	r = e.replayed(elsewhere)
 	equal(e, first.Booking, r.Booking, "the booking of the Change that first had the key")
-	require.Nil(e, r.Event, "a Change without an event has none in its Result")
+	empty(e, r.Event, "a Change without an event has none in its Result")
 
 	r = e.replayed(store.Change{Key: "evt-1", Event: anEvent("evt-1")})
 	equal(e, first.Booking, r.Booking)
@@ -111,6 +111,7 @@ func keyFingerprint(e *env) {
 		{"differ", "hash-1", "hash-2", true},
 		{"case", "hash", "HASH", true},
 	} {
+		what := "fingerprints: " + tt.name
 		c := paid("k-"+tt.name, "b-"+tt.name, "pi-"+tt.name)
 		c.Fingerprint = tt.first
 		first := e.apply(c)
@@ -120,14 +121,14 @@ func keyFingerprint(e *env) {
 		before := e.look(again)
 		if tt.mismatch {
 			r, err := e.Apply(e.ctx, again)
-			require.ErrorIs(e, err, store.ErrMismatch, tt.name)
-			require.NotErrorIs(e, err, store.ErrConflict, tt.name)
-			require.False(e, r.Applied, tt.name)
+			require.ErrorIs(e, err, store.ErrMismatch, what)
+			require.NotErrorIs(e, err, store.ErrConflict, what)
+			require.False(e, r.Applied, what)
 		} else {
 			r := e.replayed(again)
-			equal(e, first.Booking, r.Booking, tt.name)
+			equal(e, first.Booking, r.Booking, what)
 		}
-		equal(e, before, e.look(again), tt.name)
+		equal(e, before, e.look(again), what)
 	}
 	// A replay with a fingerprint does not give one to a key without.
 	third := paid("k-only-new", "b-only-new", "pi-only-new")
@@ -140,21 +141,21 @@ func keyLedgerOnly(e *env) {
 	c.Event.State, c.Event.Reason, c.Event.BookingID = store.EventIgnored, "no handler", "b-elsewhere"
 	r := e.apply(c)
 	want := store.MergeEvent(nil, *c.Event)
-	require.Nil(e, r.Booking, "a Change without a booking has none in its Result")
-	require.Empty(e, r.Payments)
+	empty(e, r.Booking, "a Change without a booking has none in its Result")
+	empty(e, r.Payments)
 	equal(e, &want, r.Event)
 	equal(e, want, e.event("evt-1"))
 
 	r = e.replayed(c)
-	require.Nil(e, r.Booking)
+	empty(e, r.Booking)
 	equal(e, &want, r.Event)
 	equal(e, want, e.event("evt-1"), "a replay counts no attempt")
 
 	// The key is used, for a booking too.
 	withBooking := paid("evt-1", "b-1", "pi-1")
 	r = e.replayed(withBooking)
-	require.Nil(e, r.Booking, "the Change that first had the key had no booking")
-	require.Nil(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-1") }))
+	empty(e, r.Booking, "the Change that first had the key had no booking")
+	empty(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-1") }))
 
 	// And a key alone.
 	e.apply(store.Change{Key: "k-alone"})

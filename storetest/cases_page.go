@@ -150,7 +150,7 @@ func (l listing) all(e *env, limit int) []string {
 			require.False(e, len(ids) == 0 && p.After != "", "%s: the last page came with a cursor", l.name)
 			return got
 		}
-		require.Len(e, ids, limit, "%s: a page that is not the last is full", l.name)
+		length(e, ids, limit, "%s: a page that is not the last is full", l.name)
 		require.NotEqual(e, p.After, next, "%s: the cursor stands still", l.name)
 		p.After = next
 	}
@@ -211,7 +211,7 @@ func listStable(e *env) {
 			l.insert(e, ids[len(ids)-1]+"+", at((7-len(got)+1)/3))
 		}
 		equal(e, want, got, "%s: each row once, though others came between", l.name)
-		require.Len(e, l.all(e, 4), 12, l.name)
+		length(e, l.all(e, 4), 12, l.name)
 
 		// A row that belongs after the place is on the next page.
 		first, next, err := l.page(e, store.Page{Limit: 1})
@@ -247,7 +247,7 @@ func listShrinking(e *env) {
 	equal(e, []string{"evt-009", "evt-008", "evt-007", "evt-006", "evt-004", "evt-003", "evt-002", "evt-001"}, got)
 	rows, _, err := e.Events(e.ctx, store.EventFilter{State: store.EventDone}, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, rows, 8)
+	length(e, rows, 8)
 }
 
 func listLimits(e *env) {
@@ -262,12 +262,12 @@ func listLimits(e *env) {
 		}
 		ids, next, err := l.page(e, store.Page{Limit: 4})
 		require.NoError(e, err, l.name)
-		require.Len(e, ids, 4, l.name)
-		require.Empty(e, next, "%s: a full page that is the last has no cursor", l.name)
+		length(e, ids, 4, l.name)
+		empty(e, next, "%s: a full page that is the last has no cursor", l.name)
 		ids, next, err = l.page(e, store.Page{Limit: store.MaxLimit})
 		require.NoError(e, err, l.name)
-		require.Len(e, ids, 4, l.name)
-		require.Empty(e, next, l.name)
+		length(e, ids, 4, l.name)
+		empty(e, next, l.name)
 	}
 	events := ls[len(ls)-1]
 	for i := 4; i <= store.DefaultLimit; i++ {
@@ -275,11 +275,11 @@ func listLimits(e *env) {
 	}
 	ids, next, err := events.page(e, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, ids, store.DefaultLimit)
+	length(e, ids, store.DefaultLimit)
 	ids, next, err = events.page(e, store.Page{After: next})
 	require.NoError(e, err)
 	equal(e, []string{"row-000"}, ids)
-	require.Empty(e, next)
+	empty(e, next)
 }
 
 func listBadCursor(e *env) {
@@ -292,7 +292,7 @@ func listBadCursor(e *env) {
 		} {
 			ids, _, err := l.page(e, store.Page{After: bad})
 			require.ErrorIs(e, err, store.ErrInvalid, "%s after %q", l.name, bad)
-			require.Empty(e, ids, l.name)
+			empty(e, ids, l.name)
 		}
 		// A place where no row is, or is any more, is a place.
 		ids, _, err := l.page(e, store.Page{After: store.Cursor{At: at(5), ID: "gone"}.String()})
@@ -300,7 +300,7 @@ func listBadCursor(e *env) {
 		equal(e, []string{"row-1"}, ids, l.name)
 		ids, _, err = l.page(e, store.Page{After: store.Cursor{At: at(-5), ID: "gone"}.String()})
 		require.NoError(e, err, l.name)
-		require.Empty(e, ids, l.name)
+		empty(e, ids, l.name)
 	}
 }
 
@@ -314,14 +314,14 @@ func listOwn(e *env) {
 	for i, user := range users {
 		bs, _, err := e.BookingsByUser(e.ctx, user, store.Page{})
 		require.NoError(e, err)
-		equal(e, []string{name("b", i+4), name("b", i)}, idsOf(bs, func(b store.Booking) string { return b.ID }))
+		equal(e, []string{name("b", i+4), name("b", i)}, idsOf(bs, func(b store.Booking) string { return b.ID }), "bookings of %q", user)
 		ps, next, err := e.PaymentsByUser(e.ctx, user, store.Page{Limit: 1})
 		require.NoError(e, err)
-		equal(e, []string{name("pi", i+4)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
+		equal(e, []string{name("pi", i+4)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }), "payments of %q", user)
 		ps, next, err = e.PaymentsByUser(e.ctx, user, store.Page{Limit: 1, After: next})
 		require.NoError(e, err)
 		equal(e, []string{name("pi", i)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
-		require.Empty(e, next)
+		empty(e, next)
 		ps, _, err = e.PaymentsByBooking(e.ctx, name("b", i), store.Page{})
 		require.NoError(e, err)
 		equal(e, []string{name("pi", i)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
@@ -331,10 +331,10 @@ func listOwn(e *env) {
 	e.apply(step("k-over", e.booking("b-000"), func(b *store.Booking) { b.UserID = "bob" }))
 	bs, _, err := e.BookingsByUser(e.ctx, "ada", store.Page{})
 	require.NoError(e, err)
-	require.Len(e, bs, 1)
+	length(e, bs, 1)
 	bs, _, err = e.BookingsByUser(e.ctx, "bob", store.Page{})
 	require.NoError(e, err)
-	require.Len(e, bs, 3)
+	length(e, bs, 3)
 }
 
 func listWhole(e *env) {
@@ -365,7 +365,7 @@ func listWhole(e *env) {
 			require.NoError(e, err)
 			for _, b := range bs {
 				equalBooking(e, e.booking(b.ID), b, "BookingsByUser, limit %d: booking %s", limit, b.ID)
-				require.Len(e, b.Seats, b.Claims[0].Count, "BookingsByUser, limit %d: the seats of booking %s", limit, b.ID)
+				length(e, b.Seats, b.Claims[0].Count, "BookingsByUser, limit %d: the seats of booking %s", limit, b.ID)
 			}
 			if rows += len(bs); next == "" {
 				break
@@ -378,16 +378,16 @@ func listWhole(e *env) {
 		require.NoError(e, err)
 		by, _, err := e.PaymentsByUser(e.ctx, "payer", p)
 		require.NoError(e, err)
-		require.Len(e, append(of, by...), 2*limit)
+		length(e, append(of, by...), 2*limit)
 		for _, p := range append(of, by...) {
 			equal(e, e.payment(p.PaymentIntentID), p, "payments, limit %d: payment %s", limit, p.PaymentIntentID)
-			require.Len(e, p.Refunds, 1)
+			length(e, p.Refunds, 1)
 		}
 		events, _, err := e.Events(e.ctx, store.EventFilter{}, p)
 		require.NoError(e, err)
 		for _, row := range events {
 			equal(e, e.event(row.ID), row, "Events, limit %d: event %s", limit, row.ID)
-			require.Len(e, row.Handlers, 1)
+			length(e, row.Handlers, 1)
 		}
 	}
 }

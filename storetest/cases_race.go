@@ -125,10 +125,10 @@ func raceKey(e *env) {
 	for i, o := range got {
 		require.NotNil(e, o.result.Booking, "caller %d", i)
 		require.EqualValues(e, 1, o.result.Booking.Version, "caller %d", i)
-		require.Len(e, o.result.Payments, 1, "caller %d", i)
+		length(e, o.result.Payments, 1, "caller %d", i)
 		require.NotNil(e, o.result.Event, "caller %d", i)
 	}
-	require.Len(e, e.history("b-1"), 1)
+	length(e, e.history("b-1"), 1)
 	equal(e, 1, e.event("evt-1").Attempts)
 	e.claimable("room", callers, callers-1)
 }
@@ -163,9 +163,9 @@ func raceKeyPlans(e *env) {
 			require.NotNil(e, o.result.Event, "caller %d", i)
 			if i != won {
 				v := e.look(change(i))
-				require.Nil(e, v.Booking, "the booking of caller %d, who lost", i)
-				require.Empty(e, v.Payments, "the payment of caller %d, who lost", i)
-				require.Empty(e, v.History, "the history of caller %d, who lost", i)
+				empty(e, v.Booking, "the booking of caller %d, who lost", i)
+				empty(e, v.Payments, "the payment of caller %d, who lost", i)
+				empty(e, v.History, "the history of caller %d, who lost", i)
 			}
 		}
 		bs, _, err := e.BookingsByUser(e.ctx, key, store.Page{})
@@ -206,11 +206,11 @@ func raceStrangers(e *env) {
 			return c
 		}
 		got := race(callers, func(i int) (store.Result, error) { return e.Apply(e.ctx, change(i)) })
-		require.Len(e, e.winners(got), callers, "new bookings")
+		length(e, e.winners(got), callers, "new bookings")
 		got = race(callers, func(i int) (store.Result, error) {
 			return e.Apply(e.ctx, step("next-"+change(i).Key, *got[i].result.Booking, nil))
 		})
-		require.Len(e, e.winners(got), callers, "stored bookings")
+		length(e, e.winners(got), callers, "stored bookings")
 	}
 }
 
@@ -239,18 +239,18 @@ func raceVersion(e *env) {
 // oneWon expects that exactly one of the Changes of booking b-1 is in.
 func oneWon(e *env, got []outcome, version int64, change func(i int) store.Change) {
 	won := e.winners(got)
-	require.Len(e, won, 1, "callers that were told that they won")
+	length(e, won, 1, "callers that were told that they won")
 	winner := change(won[0])
 	b := e.booking("b-1")
 	equal(e, version, b.Version)
 	equal(e, winner.Booking.PaymentIntentID, b.PaymentIntentID, "the stored booking is the winner's")
-	require.Len(e, e.history("b-1"), int(version))
+	length(e, e.history("b-1"), int(version))
 	ps, _, err := e.PaymentsByBooking(e.ctx, "b-1", store.Page{})
 	require.NoError(e, err)
 	equal(e, winner.Payments, ps, "only the winner's payment is stored")
 	rows, _, err := e.Events(e.ctx, store.EventFilter{}, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, rows, 1, "only the winner's ledger row is stored")
+	length(e, rows, 1, "only the winner's ledger row is stored")
 	equal(e, winner.Event.ID, rows[0].ID)
 	for i, o := range got {
 		if i == won[0] {
@@ -286,12 +286,12 @@ func raceIntent(e *env, stored bool) {
 	}
 	got := race(callers, func(i int) (store.Result, error) { return e.Apply(e.ctx, change(i)) })
 	won := e.winners(got)
-	require.Len(e, won, 1, "callers that were told that they won")
+	length(e, won, 1, "callers that were told that they won")
 	winner := change(won[0])
 	equal(e, winner.Payments[0], e.payment("pi-1"))
 	rows, _, err := e.Events(e.ctx, store.EventFilter{}, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, rows, 1, "only the winner's ledger row is stored")
+	length(e, rows, 1, "only the winner's ledger row is stored")
 	for i, o := range got {
 		if i == won[0] {
 			continue
@@ -317,14 +317,14 @@ func raceTwoIntents(e *env) {
 	}
 	got := race(callers, func(i int) (store.Result, error) { return e.Apply(e.ctx, change(i)) })
 	won := e.winners(got)
-	require.Len(e, won, 1, "callers that were told that they won")
+	length(e, won, 1, "callers that were told that they won")
 	for _, intent := range []string{"pi-1", "pi-2"} {
 		equal(e, name("b", won[0]), e.payment(intent).BookingID, intent)
 	}
 	for i, o := range got {
 		if i != won[0] {
 			equal(e, store.ConflictIntent, o.result.Conflict, "caller %d", i)
-			require.Empty(e, e.history(name("b", i)), "the history of caller %d, who lost", i)
+			empty(e, e.history(name("b", i)), "the history of caller %d, who lost", i)
 		}
 	}
 }
@@ -333,7 +333,7 @@ func raceSeatPairs(e *env) {
 	got := race(callers, func(i int) (store.Result, error) {
 		return e.Apply(e.ctx, claiming(name("k", i), name("b", i), store.SeatClaim{Slot: "room", Capacity: 5, Count: 2}))
 	})
-	require.Len(e, e.winners(got), 2, "a claim conflicts only when too few seats are free")
+	length(e, e.winners(got), 2, "a claim conflicts only when too few seats are free")
 	e.claimable("room", 5, 1)
 }
 
@@ -346,7 +346,7 @@ func raceTwoSlots(e *env) {
 		}
 		return e.Apply(e.ctx, claiming(name("k", i), name("b", i), claims...))
 	})
-	require.Len(e, e.winners(got), room, "a claim conflicts only when too few seats are free")
+	length(e, e.winners(got), room, "a claim conflicts only when too few seats are free")
 	e.claimable("hall", room, 0)
 	e.claimable("pool", room, 0)
 }
@@ -376,7 +376,7 @@ func raceRelease(e *env) {
 		winners[i%2]++
 	}
 	equal(e, [2]int{1, 1}, winners, "how many of the releases, and of the claims, were applied")
-	require.Empty(e, e.booking("b-owner").Seats)
+	empty(e, e.booking("b-owner").Seats)
 	for i, o := range got {
 		if i%2 == 1 && o.err == nil {
 			equal(e, owner.Seats, e.booking(name("b", i)).Seats)
@@ -393,16 +393,16 @@ func raceSeats(e *env, capacity int) {
 	}
 	got := race(callers, func(i int) (store.Result, error) { return e.Apply(e.ctx, change(i)) })
 	won := e.winners(got)
-	require.Len(e, won, capacity, "a claim conflicts only when no seat is free")
+	length(e, won, capacity, "a claim conflicts only when no seat is free")
 	taken := map[int]bool{}
 	for i, o := range got {
 		if !slices.Contains(won, i) {
 			equal(e, store.ConflictSeats, o.result.Conflict, "caller %d", i)
-			require.Nil(e, o.result.Booking, "caller %d: its own booking, which does not exist", i)
-			require.Empty(e, e.history(name("b", i)), "caller %d", i)
+			empty(e, o.result.Booking, "caller %d: its own booking, which does not exist", i)
+			empty(e, e.history(name("b", i)), "caller %d", i)
 			continue
 		}
-		require.Len(e, o.result.Booking.Seats, 1, "caller %d", i)
+		length(e, o.result.Booking.Seats, 1, "caller %d", i)
 		n := o.result.Booking.Seats[0].Number
 		require.False(e, taken[n], "seat %d is given twice", n)
 		require.True(e, n >= 1 && n <= capacity, "seat %d of %d", n, capacity)
@@ -411,7 +411,7 @@ func raceSeats(e *env, capacity int) {
 	}
 	rows, _, err := e.Events(e.ctx, store.EventFilter{}, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, rows, capacity, "only the winners' ledger rows are stored")
+	length(e, rows, capacity, "only the winners' ledger rows are stored")
 }
 
 func raceCount(e *env) {
@@ -448,7 +448,7 @@ func raceCount(e *env) {
 	require.EqualValues(e, workers, b.Paid, "what the workers counted to")
 	require.EqualValues(e, workers+1, b.Version)
 	lines := e.history("b-1")
-	require.Len(e, lines, workers+1)
+	length(e, lines, workers+1)
 	for i, line := range lines {
 		require.EqualValues(e, workers+1-i, line.Version)
 	}
@@ -468,7 +468,7 @@ func raceEvent(e *env) {
 	got := race(callers, func(i int) (store.Result, error) {
 		return e.Apply(e.ctx, store.Change{Key: name("evt-1/replay", i), Event: anEvent("evt-1")})
 	})
-	require.Len(e, e.winners(got), callers, "Changes with keys of their own, and nothing to fight over, all apply")
+	length(e, e.winners(got), callers, "Changes with keys of their own, and nothing to fight over, all apply")
 	equal(e, callers, e.event("evt-1").Attempts)
 }
 

@@ -55,10 +55,10 @@ func readOwnWrites(e *env) {
 		equal(e, &read, v.BySession)
 		equal(e, []store.Booking{read}, v.ByUser)
 		equal(e, c.Payments, v.Payments)
-		require.Len(e, v.OfBooking, i+1)
-		require.Len(e, v.History, i+1)
+		length(e, v.OfBooking, i+1)
+		length(e, v.History, i+1)
 		require.NotNil(e, v.Event)
-		require.Len(e, v.Events, 2*i-1)
+		length(e, v.Events, 2*i-1)
 
 		require.NoError(e, e.RecordHandled(e.ctx, c.Event.ID, []string{"mail"}, true, at(i)))
 		equal(e, []string{"mail"}, e.event(c.Event.ID).Handlers)
@@ -67,7 +67,7 @@ func readOwnWrites(e *env) {
 		require.NoError(e, e.RecordFailure(e.ctx, failed, "x", false))
 		rows, _, err := e.Events(e.ctx, store.EventFilter{State: store.EventFailed}, store.Page{})
 		require.NoError(e, err)
-		require.Len(e, rows, i)
+		length(e, rows, i)
 	}
 }
 
@@ -87,23 +87,23 @@ func readNothing(e *env) {
 			_, err = e.Event(e.ctx, id)
 			require.ErrorIs(e, err, store.ErrNotFound, "RecordHandled makes no event")
 
-			require.Empty(e, e.history(id))
+			empty(e, e.history(id))
 			bs, next, err := e.BookingsByUser(e.ctx, id, store.Page{})
 			require.NoError(e, err)
-			require.Empty(e, bs)
-			require.Empty(e, next)
+			empty(e, bs)
+			empty(e, next)
 			ps, next, err := e.PaymentsByUser(e.ctx, id, store.Page{})
 			require.NoError(e, err)
-			require.Empty(e, ps)
-			require.Empty(e, next)
+			empty(e, ps)
+			empty(e, next)
 			ps, next, err = e.PaymentsByBooking(e.ctx, id, store.Page{})
 			require.NoError(e, err)
-			require.Empty(e, ps)
-			require.Empty(e, next)
+			empty(e, ps)
+			empty(e, next)
 			es, next, err := e.Events(e.ctx, store.EventFilter{Type: id}, store.Page{})
 			require.NoError(e, err)
-			require.Empty(e, es)
-			require.Empty(e, next)
+			empty(e, es)
+			empty(e, next)
 		}
 	}
 	full()
@@ -187,7 +187,7 @@ func historyComplete(e *env) {
 		e.apply(aChange(name("k-other", i), aBooking(name("b-other", i))))
 	}
 	equal(e, want, e.history("b-1"))
-	require.Len(e, e.history("b-other-000"), 1)
+	length(e, e.history("b-other-000"), 1)
 }
 
 func errorKinds(e *env) {
@@ -219,11 +219,11 @@ func errorKinds(e *env) {
 	c.Fingerprint = "two"
 	r, err = e.Apply(e.ctx, c)
 	only("fingerprint", err, store.ErrMismatch, false)
-	require.Empty(e, r.Conflict, "a mismatch is not a conflict")
+	empty(e, r.Conflict, "a mismatch is not a conflict")
 	c.History = nil
 	r, err = e.Apply(e.ctx, c)
 	only("invalid", err, store.ErrInvalid, false)
-	require.Empty(e, r.Conflict)
+	empty(e, r.Conflict)
 	_, _, err = e.Events(e.ctx, store.EventFilter{}, store.Page{Limit: -1})
 	only("limit", err, store.ErrInvalid, false)
 	only("event", e.RecordHandled(e.ctx, "none", nil, true, at(0)), store.ErrNotFound, false)

@@ -96,7 +96,7 @@ func recordEveryField(e *env) {
 	first := fullChange(1)
 	first.Claim = first.Booking.Claims
 	read := e.apply(first).Booking
-	require.Len(e, read.Seats, 3)
+	length(e, read.Seats, 3)
 
 	c := fullChange(2)
 	c.Booking.Version, c.Booking.Seats = read.Version, read.Seats
@@ -116,9 +116,9 @@ func recordEveryField(e *env) {
 	filled(e, "History", reflect.ValueOf(line))
 
 	v := e.look(c)
-	require.Len(e, v.ByUser, 1)
-	require.Len(e, v.Events, 2)
-	require.Len(e, v.History, 2)
+	length(e, v.ByUser, 1)
+	length(e, v.Events, 2)
+	length(e, v.History, 2)
 	for what, got := range map[string]*store.Booking{"Result": r.Booking, "Booking": v.Booking, "BookingBySession": v.BySession, "BookingsByUser": &v.ByUser[0]} {
 		require.NotNil(e, got, what)
 		equalBooking(e, want, *got, what)
@@ -175,11 +175,13 @@ func recordMinimal(e *env) {
 
 	want := c.Next()
 	v := e.look(c)
-	equal(e, want, *r.Booking)
-	equal(e, want, *v.Booking)
-	require.Nil(e, v.Booking.Details)
-	require.Nil(e, v.Booking.Claims)
-	require.Nil(e, v.Booking.Seats)
+	equal(e, &want, r.Booking)
+	equal(e, &want, v.Booking)
+	length(e, v.Payments, 1)
+	require.NotNil(e, v.Event)
+	empty(e, v.Booking.Details)
+	empty(e, v.Booking.Claims)
+	empty(e, v.Booking.Seats)
 	require.True(e, v.Booking.HoldUntil.IsZero(), "no hold end")
 	equal(e, []store.Payment{p.Clone()}, r.Payments)
 	equal(e, []store.Payment{p.Clone()}, v.Payments)
@@ -188,7 +190,7 @@ func recordMinimal(e *env) {
 	equal(e, &row, r.Event)
 	equal(e, &row, v.Event)
 	require.True(e, v.Event.Created.IsZero())
-	require.Empty(e, v.Event.Handlers)
+	empty(e, v.Event.Handlers)
 	equal(e, []store.History{{BookingID: "b-1", Version: 1, To: store.StateHeld, Cause: store.Cause{By: "operator"}}}, v.History)
 }
 
@@ -217,10 +219,11 @@ func recordValues(e *env) {
 		}
 		e.apply(c)
 		v := e.look(c)
-		equal(e, c.Next(), *v.Booking)
+		next, row := c.Next(), store.MergeEvent(nil, *c.Event)
+		equal(e, &next, v.Booking)
 		equal(e, c.Payments, v.Payments)
-		require.NotNil(e, v.Event)
-		equal(e, store.MergeEvent(nil, *c.Event), *v.Event)
+		equal(e, &row, v.Event)
+		length(e, v.History, 1)
 		equal(e, text, v.History[0].Reason)
 	}
 	require.NoError(e, e.RecordFailure(e.ctx, *anEvent("evt-failed"), text, true))
@@ -241,11 +244,11 @@ func recordTimes(e *env) {
 	c.Event.Created, c.Event.ReceivedAt, c.Event.UpdatedAt = given(8), given(9), given(10)
 	r := e.apply(c)
 	v := e.look(c)
-	require.Len(e, v.ByUser, 1)
-	require.Len(e, v.Events, 1)
-	require.Len(e, v.History, 1)
-	require.Len(e, r.Payments, 1)
-	require.Len(e, v.OfUser, 1)
+	length(e, v.ByUser, 1)
+	length(e, v.Events, 1)
+	length(e, v.History, 1)
+	length(e, r.Payments, 1)
+	length(e, v.OfUser, 1)
 	for _, b := range []*store.Booking{r.Booking, v.Booking, v.BySession, &v.ByUser[0]} {
 		if b != nil {
 			equal(e, []time.Time{at(1), at(2), at(3)}, []time.Time{b.HoldUntil, b.CreatedAt, b.UpdatedAt})
@@ -286,17 +289,18 @@ func recordNotShared(e *env) {
 	}
 	c := make2()
 	r := e.apply(c)
-	// As text, which shares nothing either.
-	stored := func() string {
+	// By way of text, which shares nothing either.
+	stored := func() (v view) {
 		e.Helper()
 		text, err := json.Marshal(e.look(make2()))
 		require.NoError(e, err)
-		return string(text)
+		require.NoError(e, json.Unmarshal(text, &v))
+		return v
 	}
 	want := stored()
 	same := func(what string) {
 		e.Helper()
-		require.JSONEq(e, want, stored(), "the store changed with %s", what)
+		equal(e, want, stored(), "the store changed with %s", what)
 	}
 
 	spoilBooking := func(b *store.Booking) {
@@ -314,6 +318,9 @@ func recordNotShared(e *env) {
 	c.History.Reason = "spoilt"
 	same("the caller's Change")
 	spoil := func(r store.Result) {
+		equal(e, "b-full", bookingID(r))
+		length(e, r.Booking.Seats, 3)
+		length(e, r.Payments, 2)
 		spoilBooking(r.Booking)
 		spoilPayment(&r.Payments[1])
 		if r.Event != nil {

@@ -60,7 +60,7 @@ func reopenKeeps(e *env) {
 	require.EqualValues(e, 2, e.apply(next).Booking.Version)
 
 	e = e.reopened()
-	require.Len(e, e.history("b-full"), 2)
+	length(e, e.history("b-full"), 2)
 	e.claimable("pool", 8, 8)
 }
 
@@ -76,14 +76,14 @@ func reopenNoCache(e *env) {
 		}
 		c.Event = anEvent(name("evt", i))
 		c.Event.State = store.EventApplied
-		require.Nil(e, reader.look(c).Event)
+		empty(e, reader.look(c).Event)
 		writer.apply(c)
 		require.NoError(e, reader.RecordHandled(e.ctx, c.Event.ID, []string{"mail"}, true, at(1)))
 		equal(e, []string{"mail"}, writer.event(c.Event.ID).Handlers)
 		equal(e, writer.look(c), reader.look(c))
 		require.EqualValues(e, i+1, reader.booking("b-1").Version)
 		r := reader.replayed(c)
-		require.Len(e, r.Payments, i+1)
+		length(e, r.Payments, i+1)
 		read = *r.Booking
 	}
 }
@@ -94,7 +94,7 @@ func reopenRace(e *env) {
 	contest := func(what string, wins int, change func(i int) store.Change) {
 		e.Helper()
 		got := race(callers, func(i int) (store.Result, error) { return handles[i%2].Apply(e.ctx, change(i)) })
-		require.Len(e, e.winners(got), wins, what)
+		length(e, e.winners(got), wins, what)
 	}
 	contest("one new booking", 1, func(i int) store.Change { return paid(name("k-new", i), "b-1", name("pi-new", i)) })
 	contest("one version", 1, func(i int) store.Change { return step(name("k-version", i), read, nil) })

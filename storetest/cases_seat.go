@@ -60,7 +60,7 @@ func seatsPicked(e *env) {
 			store.SeatClaim{Slot: "room", Capacity: 6, Count: count},
 			store.SeatClaim{Slot: "pool", Capacity: 3, Count: 1})).Booking
 		equal(e, b.Seats, e.booking(id).Seats)
-		require.Len(e, b.Seats, count+1)
+		length(e, b.Seats, count+1)
 		in := map[string]int{}
 		for _, s := range b.Seats {
 			require.False(e, taken[s], "seat %v is given twice", s)
@@ -70,9 +70,9 @@ func seatsPicked(e *env) {
 			require.LessOrEqual(e, s.Number, map[string]int{"room": 6, "pool": 3}[s.Slot])
 		}
 		equal(e, map[string]int{"room": count, "pool": 1}, in)
-		require.Len(e, b.Claims, 2, "what it needs is kept beside what it has")
+		length(e, b.Claims, 2, "what it needs is kept beside what it has")
 	}
-	require.Len(e, taken, 9)
+	length(e, taken, 9)
 	e.claimable("room", 6, 0)
 	e.claimable("pool", 3, 0)
 }
@@ -86,7 +86,7 @@ func seatsAllOrNone(e *env) {
 		{{Slot: "room", Capacity: 3, Count: 2}, {Slot: "pool", Capacity: 2, Count: 2}},
 	} {
 		r := e.conflict(store.ConflictSeats, claiming("k-2", "b-2", claims...))
-		require.Nil(e, r.Booking)
+		empty(e, r.Booking)
 	}
 	e.claimable("room", 3, 1)
 	e.claimable("pool", 2, 2)
@@ -102,8 +102,8 @@ func seatsReleased(e *env) {
 		c := step("k-free-"+id, owner, func(b *store.Booking) { b.State = store.StateExpired })
 		c.Release = seat
 		freed := e.apply(c).Booking
-		require.Empty(e, freed.Seats)
-		require.Empty(e, e.booking(owner.ID).Seats)
+		empty(e, freed.Seats)
+		empty(e, e.booking(owner.ID).Seats)
 		owner = *e.apply(claiming("k-"+id, id, one...)).Booking
 		equal(e, seat, owner.Seats)
 		// The one that lost it can go on without it, and can't have it back.
@@ -111,7 +111,7 @@ func seatsReleased(e *env) {
 		back.Claim = one
 		e.conflict(store.ConflictSeats, back)
 		back.Claim = nil
-		require.Empty(e, e.apply(back).Booking.Seats)
+		empty(e, e.apply(back).Booking.Seats)
 	}
 
 	// Some of several.
@@ -179,7 +179,7 @@ func seatsKept(e *env) {
 	c := step("k-more", b, nil)
 	c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 4, Count: 1}}
 	b = *e.apply(c).Booking
-	require.Len(e, b.Seats, 3)
+	length(e, b.Seats, 3)
 	for _, s := range seats {
 		require.Contains(e, b.Seats, s)
 	}

@@ -21,6 +21,23 @@ func equal(e *env, want, got any, msg ...any) {
 	require.Fail(e, strings.Join(d, "\n"), msg...)
 }
 
+// length is require.Len, and empty require.Empty and require.Nil, that print no more
+// than is needed to see what is there.
+func length(e *env, list any, want int, msg ...any) {
+	e.Helper()
+	if v := reflect.ValueOf(list); v.Len() != want {
+		require.Fail(e, fmt.Sprintf("want %d, got %d: %s", want, v.Len(), show(v)), msg...)
+	}
+}
+
+func empty(e *env, got any, msg ...any) {
+	e.Helper()
+	v := reflect.ValueOf(got)
+	if v.Kind() == reflect.Pointer && !v.IsNil() || v.Kind() != reflect.Pointer && v.IsValid() && v.Len() > 0 {
+		require.Fail(e, "want none, got "+show(v), msg...)
+	}
+}
+
 // differences are lines that say where two values differ.
 type differences []string
 

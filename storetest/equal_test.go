@@ -51,3 +51,29 @@ func TestEqual(t *testing.T) {
 		}
 	}
 }
+
+func TestLength(t *testing.T) {
+	var none *store.Booking
+	b := aBooking("b-1")
+	for what, tt := range map[string]struct {
+		check func(e *env)
+		says  string
+	}{
+		"as long":        {func(e *env) { length(e, []int{1}, 1) }, ""},
+		"too short":      {func(e *env) { length(e, []int{1}, 2, "the %s", "message") }, "want 2, got 1: []int [1]"},
+		"no pointer":     {func(e *env) { empty(e, none) }, ""},
+		"no list":        {func(e *env) { empty(e, []int{}) }, ""},
+		"nothing at all": {func(e *env) { empty(e, nil) }, ""},
+		"no text":        {func(e *env) { empty(e, store.Conflict("")) }, ""},
+		"a pointer":      {func(e *env) { empty(e, &b, "the %s", "message") }, "want none, got *store.Booking &{ID:b-1 "},
+		"a list":         {func(e *env) { empty(e, []int{1}, "the %s", "message") }, "want none, got []int [1]"},
+		"a text":         {func(e *env) { empty(e, store.ConflictSeats, "the %s", "message") }, "want none, got store.Conflict seats"},
+	} {
+		r := observe(testCase{run: tt.check}, hooks{open: func() store.Store { return nil }})
+		require.Equal(t, tt.says != "", r.Failed(), what)
+		require.Contains(t, r.log.String(), tt.says, what)
+		if tt.says != "" {
+			require.Contains(t, r.log.String(), "the message", what)
+		}
+	}
+}

@@ -91,7 +91,7 @@ func (e *env) apply(c store.Change) store.Result {
 	r, err := e.Apply(e.ctx, c)
 	require.NoError(e, err, "key %q", c.Key)
 	require.True(e, r.Applied, "the Change with key %q is new and must be applied", c.Key)
-	require.Empty(e, r.Conflict)
+	empty(e, r.Conflict)
 	if c.Booking != nil {
 		require.NotNil(e, r.Booking, "the Result of a Change of a booking has the booking")
 	}
@@ -107,7 +107,7 @@ func (e *env) replayed(c store.Change) store.Result {
 	r, err := e.Apply(e.ctx, c)
 	require.NoError(e, err, "key %q", c.Key)
 	require.False(e, r.Applied, "the key %q was applied before", c.Key)
-	require.Empty(e, r.Conflict)
+	empty(e, r.Conflict)
 	return r
 }
 
@@ -119,6 +119,14 @@ func (e *env) conflict(over store.Conflict, c store.Change) store.Result {
 	require.False(e, r.Applied, "the Change with key %q lost, so it is not applied", c.Key)
 	equal(e, over, r.Conflict, "what the Change with key %q lost over", c.Key)
 	return r
+}
+
+// bookingID is that of the Result's booking, empty if it has none.
+func bookingID(r store.Result) string {
+	if r.Booking == nil {
+		return ""
+	}
+	return r.Booking.ID
 }
 
 // booking reads a booking that must be there.
@@ -311,7 +319,7 @@ func (e *env) replays(got []outcome) (winner int) {
 			won = append(won, i)
 		}
 	}
-	require.Len(e, won, 1, "callers that were told that they made the Change")
+	length(e, won, 1, "callers that were told that they made the Change")
 	return won[0]
 }
 

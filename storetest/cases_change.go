@@ -281,8 +281,8 @@ func changeReaders(e *env) {
 			c.Payments = []store.Payment{aPayment(*c.Booking, intent(n))}
 		}
 		c.Event = anEvent(eventID(n))
-		var r store.Result
-		if r, failed = e.Apply(e.ctx, c); failed == nil {
+		r, err := e.Apply(e.ctx, c)
+		if failed = applied(r, err); failed == nil {
 			read = *r.Booking
 		}
 	}

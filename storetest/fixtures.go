@@ -89,7 +89,7 @@ func step(key string, read store.Booking, edit func(b *store.Booking)) store.Cha
 func (e *env) apply(c store.Change) store.Result {
 	e.Helper()
 	r, err := e.Apply(e.ctx, c)
-	require.NoError(e, err, "key %q", c.Key)
+	require.NoError(e, err, "the Change with key %q", c.Key)
 	require.True(e, r.Applied, "the Change with key %q is new and must be applied", c.Key)
 	empty(e, r.Conflict)
 	if c.Booking != nil {
@@ -105,7 +105,7 @@ func (e *env) apply(c store.Change) store.Result {
 func (e *env) replayed(c store.Change) store.Result {
 	e.Helper()
 	r, err := e.Apply(e.ctx, c)
-	require.NoError(e, err, "key %q", c.Key)
+	require.NoError(e, err, "the Change with key %q, which was applied before", c.Key)
 	require.False(e, r.Applied, "the key %q was applied before", c.Key)
 	empty(e, r.Conflict)
 	return r

@@ -11,7 +11,7 @@ import (
 	"github.com/carevia/stripebooking/store"
 )
 
-// Harness is how the suite gets at an adapter.
+// Harness is how the suite gets at an adapter, for Run and for Bench.
 type Harness struct {
 	// Open returns a store on a database of its own, empty and with its schema
 	// in place. Whatever must be closed is closed with t.Cleanup. Required.

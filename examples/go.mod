@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/carevia/stripebooking v0.0.0
 	github.com/stretchr/testify v1.12.1
+	go.etcd.io/bbolt v1.5.0
 	modernc.org/sqlite v1.62.0
 )
 

@@ -24,31 +24,33 @@ type prefixed struct {
 // is serializable.
 func TestConformance(t *testing.T) {
 	for _, w := range ways {
-		t.Run(w.name, func(t *testing.T) { conformance(t, w) })
+		t.Run(w.name, func(t *testing.T) { storetest.Run(t, harness(t, w)) })
 	}
 }
 
-// conformance gives each case tables of its own in one database, which are there
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness(b, pgx)) }
+
+// harness gives each case tables of its own in one database, which are there
 // sooner than a database is. A store that is opened again has another pool.
-func conformance(t *testing.T, w way) {
+func harness(t testing.TB, w way) storetest.Harness {
 	dsn, cases := w.newDSN(t), 0
 	db, again := w.open(t, dsn), w.open(t, dsn)
-	open := func(t *testing.T, db *sql.DB, prefix string) store.Store {
+	open := func(t testing.TB, db *sql.DB, prefix string) store.Store {
 		s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.Postgres, TablePrefix: prefix})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(context.Background()))
 		return prefixed{s, prefix}
 	}
-	storetest.Run(t, storetest.Harness{
-		Open: func(t *testing.T) store.Store {
+	return storetest.Harness{
+		Open: func(t testing.TB) store.Store {
 			cases++
 			return open(t, db, fmt.Sprintf("case%d_", cases))
 		},
-		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, again, s.(prefixed).prefix) },
-		Join: func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
+		Reopen: func(t testing.TB, s store.Store) store.Store { return open(t, again, s.(prefixed).prefix) },
+		Join: func(t testing.TB, s store.Store) (store.Store, func() error, func() error) {
 			tx, err := db.BeginTx(context.Background(), nil)
 			require.NoError(t, err)
 			return s.(prefixed).With(tx), tx.Commit, tx.Rollback
 		},
-	})
+	}
 }

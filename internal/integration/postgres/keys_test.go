@@ -53,8 +53,8 @@ func TestKeyless(t *testing.T) {
 		return
 	}
 	storetest.Run(t, storetest.Harness{
-		Open: func(t *testing.T) store.Store { return keyless(t, tables) },
-		Reopen: func(t *testing.T, s store.Store) store.Store {
+		Open: func(t testing.TB) store.Store { return keyless(t, tables) },
+		Reopen: func(t testing.TB, s store.Store) store.Store {
 			t.Fatal("none of these cases opens a store again")
 			return nil
 		},
@@ -62,7 +62,7 @@ func TestKeyless(t *testing.T) {
 }
 
 // keyless is a store whose tables have an index where their key was.
-func keyless(t *testing.T, tables []string) *sqlstore.Store {
+func keyless(t testing.TB, tables []string) *sqlstore.Store {
 	t.Helper()
 	db := pgx.open(t, pgx.newDSN(t))
 	s := newStore(t, db, nil)

@@ -141,7 +141,9 @@ func deliveredTwice(t *testing.T, all []*server, n, kills int) {
 		for range marks {
 			s := all[killed%len(all)]
 			s.kill()
-			s.run()
+			if !s.run() {
+				cancel()
+			}
 			killed++
 		}
 	})

@@ -40,6 +40,8 @@ type server struct {
 	addr   string
 	log    *os.File
 	cmd    *exec.Cmd
+	ended  chan struct{} // closed when the process has
+	exit   error
 }
 
 // start starts servers on one empty database, all at once, and waits for them.
@@ -53,9 +55,12 @@ func start(t *testing.T, binary string, p place, processes int, env ...string) [
 		s := &server{t: t, binary: binary, place: p, env: env, addr: addr, log: log}
 		all[i] = s
 		t.Cleanup(s.end)
-		starting.Go(s.run)
+		starting.Go(func() { s.run() })
 	}
 	starting.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
 	return all
 }
 
@@ -77,21 +82,23 @@ func environment(store string, more ...string) []string {
 	return append(env, more...) // the last of a name counts
 }
 
-// run starts the process and waits until it answers.
-func (s *server) run() {
-	s.cmd = exec.Command(s.binary, "-addr", s.addr)
+// run starts the process and waits until it answers; false when it does not.
+func (s *server) run() bool {
+	s.cmd, s.ended = exec.Command(s.binary, "-addr", s.addr), make(chan struct{})
 	s.cmd.Env = environment(s.place.flag, s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	if !assert.NoError(s.t, s.cmd.Start()) {
 		s.cmd = nil
-		s.t.Errorf("start: %v", err)
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if !s.waitUp(ctx) {
-		s.t.Errorf("the server does not answer")
-	}
+	go func() {
+		s.exit = s.cmd.Wait()
+		close(s.ended)
+		cancel()
+	}()
+	return assert.True(s.t, s.waitUp(ctx), "the server does not answer")
 }
 
 // waitUp polls until the server answers; false when ctx ends first.
@@ -125,8 +132,7 @@ func (s *server) healthy(ctx context.Context) bool {
 // kill ends the process as a power cut would: nothing is finished.
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-	s.cmd = nil
+	<-s.ended
 }
 
 // stop asks the processes to end and expects that they do so well, and have told
@@ -135,8 +141,8 @@ func stop(all []*server) {
 	for _, s := range all {
 		s.t.Helper()
 		require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGTERM))
-		assert.NoError(s.t, s.cmd.Wait(), "the server's exit")
-		s.cmd = nil
+		<-s.ended
+		assert.NoError(s.t, s.exit)
 		said, err := os.ReadFile(s.log.Name())
 		require.NoError(s.t, err)
 		assert.True(s.t, bytes.Contains(said, []byte(s.place.shown)), "the log tells %s", s.place.shown)

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // written in Go: no C compiler needed
@@ -106,6 +109,21 @@ func openPostgres(ctx context.Context, raw string) (opened, error) {
 		return opened{}, err // it masks the password of a URL that is one
 	}
 	return openServer(ctx, stdlib.OpenDB(*cfg), sqlstore.Postgres, shown(u))
+}
+
+// mysqlConfig is what the driver needs to know of a URL, for it has a form of its own.
+// Only host and settings go through that form, in which "@", ":" and "/" can't be
+// written everywhere.
+func mysqlConfig(u *url.URL) (*mysql.Config, error) {
+	addr := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "3306"))
+	cfg, err := mysql.ParseDSN("tcp(" + addr + ")/?" + strings.ReplaceAll(u.RawQuery, "/", "%2F"))
+	if err != nil {
+		return nil, err
+	}
+	cfg.User = u.User.Username()
+	cfg.Passwd, _ = u.User.Password()
+	cfg.DBName = strings.TrimPrefix(u.Path, "/")
+	return cfg, nil
 }
 
 // parseURL takes a database server's URL. Its errors don't quote it.

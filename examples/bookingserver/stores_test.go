@@ -104,3 +104,35 @@ func TestShown(t *testing.T) {
 		assert.Equal(t, want, shown(u))
 	}
 }
+
+func TestMySQLConfig(t *testing.T) {
+	for raw, want := range map[string][4]string{
+		"mysql://app:secret@db.local:3307/shop":                   {"app", "secret", "db.local:3307", "shop"},
+		"mysql://app:secret@db.local/shop":                        {"app", "secret", "db.local:3306", "shop"},
+		"mysql://app:secret@[::1]:3307/shop":                      {"app", "secret", "[::1]:3307", "shop"},
+		"mysql://app:secret@[::1]/shop":                           {"app", "secret", "[::1]:3306", "shop"},
+		"mysql://app@db.local/shop":                               {"app", "", "db.local:3306", "shop"},
+		"mysql://db.local/shop?tls=true&loc=Europe/Berlin":        {"", "", "db.local:3306", "shop"},
+		"mysql://a%40b%3Ac%2Fd:p%40%3A%2F%3F%23%25%20%28@h/s%20p": {"a@b:c/d", "p@:/?#% (", "h:3306", "s p"},
+		"mysql://app:a@b:c@h/shop":                                {"app", "a@b:c", "h:3306", "shop"},
+	} {
+		u, err := parseURL(raw)
+		require.NoError(t, err, raw)
+		cfg, err := mysqlConfig(u)
+		require.NoError(t, err, raw)
+		assert.Equal(t, want, [4]string{cfg.User, cfg.Passwd, cfg.Addr, cfg.DBName}, raw)
+		assert.Equal(t, "tcp", cfg.Net)
+		assert.Equal(t, u.Query().Get("tls"), cfg.TLSConfig)
+		if cfg.TLSConfig != "" {
+			assert.Equal(t, "db.local", cfg.TLS.ServerName)
+			assert.Equal(t, "Europe/Berlin", cfg.Loc.String())
+		}
+	}
+	for _, settings := range []string{"parseTime=maybe", "timeout=soon", "tls=unheard", "loc=Nowhere", "loc=%zz"} {
+		u, err := parseURL("mysql://app:secret@db.local/shop?" + settings)
+		require.NoError(t, err)
+		_, err = mysqlConfig(u)
+		require.Error(t, err, settings)
+		assert.NotContains(t, err.Error(), "secret")
+	}
+}

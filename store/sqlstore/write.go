@@ -34,6 +34,9 @@ func (w writer) exec(ctx context.Context, statement string, args ...any) (int64,
 	if err != nil {
 		return 0, err
 	}
+	if w.dialect.written != nil {
+		return w.dialect.written(res)
+	}
 	return res.RowsAffected()
 }
 
@@ -258,6 +261,43 @@ func historyOf(c store.Change) store.History {
 	line := *c.History
 	line.BookingID, line.Version, line.At = c.Booking.ID, c.Booking.Version+1, store.Time(line.At)
 	return line
+}
+
+// maxNewRows bounds the rows of one statement, which may have 65,535 arguments on
+// all servers.
+const maxNewRows = 100
+
+// row is one that is to be inserted.
+type row struct {
+	table string
+	columns
+}
+
+// newRows are the rows of a Change for a new booking without claims, in the order
+// in which writer.apply inserts them.
+func newRows(s *schema, c store.Change) []row {
+	bookingID, _ := ids(c)
+	next, line := c.Next(), historyOf(c)
+	rows := []row{
+		{s.prefix + "changes", columns{
+			{"change_key", text(&c.Key)}, {"fingerprint", text(&c.Fingerprint)}, {"booking_id", text(&bookingID)},
+		}},
+		{s.prefix + "history", historyColumns(&line)},
+		{s.prefix + "bookings", bookingColumns(&next)},
+	}
+	for _, p := range c.Payments {
+		p = p.Clone()
+		rows = append(rows, row{s.prefix + "payments", paymentColumns(&p)})
+	}
+	if c.Event == nil {
+		return rows
+	}
+	event := store.MergeEvent(nil, *c.Event)
+	rows = append(rows, row{s.prefix + "events", eventColumns(&event)})
+	for i := range event.Handlers {
+		rows = append(rows, row{s.prefix + "event_handlers", columns{{"event_id", text(&event.ID)}, {"handler", text(&event.Handlers[i])}}})
+	}
+	return rows
 }
 
 // newResult is what a Change for a new booking without claims, payments or an

@@ -35,6 +35,7 @@ func schemes() []scheme {
 		{[]string{"memory"}, "memory (gone when the server stops)", openMemory},
 		{[]string{"sqlite"}, "sqlite:FILE", openSQLite},
 		{[]string{"postgres", "postgresql"}, "postgres://USER:PASSWORD@HOST:PORT/DATABASE", openPostgres},
+		{[]string{"mysql", "mariadb"}, "mysql://USER:PASSWORD@HOST:PORT/DATABASE", openMySQL},
 	}
 }
 
@@ -109,6 +110,22 @@ func openPostgres(ctx context.Context, raw string) (opened, error) {
 		return opened{}, err // it masks the password of a URL that is one
 	}
 	return openServer(ctx, stdlib.OpenDB(*cfg), sqlstore.Postgres, shown(u))
+}
+
+func openMySQL(ctx context.Context, raw string) (opened, error) {
+	u, err := parseURL(raw)
+	if err != nil {
+		return opened{}, err
+	}
+	cfg, err := mysqlConfig(u)
+	if err != nil {
+		return opened{}, err
+	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return opened{}, err
+	}
+	return openServer(ctx, sql.OpenDB(connector), sqlstore.MySQL, shown(u))
 }
 
 // mysqlConfig is what the driver needs to know of a URL, for it has a form of its own.

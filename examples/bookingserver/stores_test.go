@@ -22,7 +22,7 @@ func refused(t *testing.T, env map[string]string, args ...string) string {
 }
 
 // servers are the schemes of database servers.
-func servers() []string { return []string{"postgres", "postgresql"} }
+func servers() []string { return []string{"postgres", "postgresql", "mysql", "mariadb"} }
 
 // TestNoSecretInErrors: "secret" is in each piece of these passwords that a parser
 // may take for something else.
@@ -39,7 +39,8 @@ func TestNoSecretInErrors(t *testing.T) {
 		for _, u := range []string{
 			"://app:secret@127.0.0.1:1", "://app:secret@127.0.0.1:1/", "://app:secret@/shop", ":app:secret", "",
 			"://app:secret@127.0.0.1:x/shop", "://app:secret@127.0.0.1:1/shop?sslmode=maybe",
-			"://app:secret@127.0.0.1:1/shop?connect_timeout=soon", "://127.0.0.1:1/shop?sslmode=maybe&password=secret",
+			"://app:secret@127.0.0.1:1/shop?connect_timeout=soon", "://app:secret@127.0.0.1:1/shop?timeout=soon", "://app:secret@127.0.0.1:1/shop?tls=maybe",
+			"://127.0.0.1:1/shop?sslmode=maybe&password=secret",
 		} {
 			assert.NotContains(t, refused(t, nil, "-store", scheme+u), "secret", u)
 		}

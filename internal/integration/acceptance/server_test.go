@@ -146,7 +146,7 @@ func stop(all []*server) {
 		said, err := os.ReadFile(s.log.Name())
 		require.NoError(s.t, err)
 		assert.True(s.t, bytes.Contains(said, []byte(s.place.shown)), "the log tells %s", s.place.shown)
-		for _, never := range []string{password, "level=ERROR"} {
+		for _, never := range append(s.place.secrets, "level=ERROR") {
 			assert.False(s.t, bytes.Contains(said, []byte(never)), "the log has %s", never)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,10 +18,11 @@ import (
 
 // A place is an empty database for bookingserver.
 type place struct {
-	flag   string // of -store
-	shown  string // what the log may tell of it
-	absent string // as flag, of a database that isn't there
-	count  func(t *testing.T) tally
+	flag    string   // of -store
+	shown   string   // what the log may tell of it
+	secrets []string // what it may not
+	absent  string   // as flag, of a database that isn't there
+	count   func(t *testing.T) tally
 }
 
 // A tally is what a database holds.
@@ -42,6 +44,7 @@ var stores = []struct {
 }{
 	{"sqlite", sqlite},
 	{"postgres", postgres},
+	{"mariadb", mariaDB},
 }
 
 func sqlite(t *testing.T) place {
@@ -65,20 +68,39 @@ func sqlite(t *testing.T) place {
 func postgres(t *testing.T) place {
 	server := servers.Postgres(t)
 	dsn := server.DSN(server.NewDatabase(t), server.Addr)
-	return serverPlace(t, dsn, "pgx", dsn)
+	u, err := url.Parse(dsn)
+	require.NoError(t, err)
+	if _, has := u.User.Password(); !has { // then it takes any
+		u.User = url.UserPassword(u.User.Username(), "hunter2")
+	}
+	return serverPlace(u, "pgx", dsn)
 }
 
-// password is in the URLs, for servers that take any.
-const password = "hunter2"
+func mariaDB(t *testing.T) place {
+	server := servers.MariaDB(t)
+	database := server.NewDatabase(t)
+	dsn := server.DSN(database, server.Addr)
+	cfg, err := mysql.ParseDSN(dsn)
+	require.NoError(t, err)
+	if cfg.Passwd == "" { // then this user may make others
+		db, err := sql.Open("mysql", dsn)
+		require.NoError(t, err)
+		defer db.Close()
+		cfg.User, cfg.Passwd = database, "hunter2:/?#@%"
+		_, err = db.Exec("CREATE USER " + cfg.User + " IDENTIFIED BY '" + cfg.Passwd + "'")
+		require.NoError(t, err)
+		_, err = db.Exec("GRANT ALL ON " + database + ".* TO " + cfg.User)
+		require.NoError(t, err)
+	}
+	u := &url.URL{Scheme: "mysql", User: url.UserPassword(cfg.User, cfg.Passwd), Host: cfg.Addr, Path: "/" + database}
+	return serverPlace(u, "mysql", dsn)
+}
 
 // serverPlace is a database of a server, which the driver reaches with dsn.
-func serverPlace(t *testing.T, raw, driver, dsn string) place {
-	u, err := url.Parse(raw)
-	require.NoError(t, err)
-	if _, has := u.User.Password(); !has {
-		u.User = url.UserPassword(u.User.Username(), password)
-	}
+func serverPlace(u *url.URL, driver, dsn string) place {
 	p := place{flag: u.String(), shown: u.Scheme + "://" + u.Host + u.Path}
+	password, _ := u.User.Password()
+	p.secrets = []string{password, url.PathEscape(password)}
 	u.Path += "_is_absent"
 	p.absent = u.String()
 	p.count = func(t *testing.T) tally {

@@ -131,7 +131,7 @@ var errNoApplyNew = errors.New("the server can't apply a new booking in one stat
 // applyNew takes the one-statement way where the dialect has one and the Change
 // fits it.
 func (s *Store) applyNew(ctx context.Context, c store.Change, res *store.Result) (bool, error) {
-	if s.dialect.applyNew == nil || s.noApplyNew.Load() || s.inTx != nil || c.Booking == nil || c.Booking.Version != 0 || len(c.Claim) > 0 {
+	if s.dialect.applyNew == nil || s.noApplyNew.Load() || s.inTx != nil || !isNew(c) {
 		return false, nil
 	}
 	if err := s.check(ctx, s.db); err != nil {

@@ -56,11 +56,17 @@ func (w writer) apply(ctx context.Context, c store.Change, inTx func(context.Con
 			return store.Result{}, err
 		}
 	}
+	known := isNew(c) // nothing was there that what is written had to be merged with
 	if c.Event != nil {
 		merge := func(old *store.Event) store.Event { return store.MergeEvent(old, *c.Event) }
-		if err := w.mergeEvent(ctx, eventID, merge); err != nil {
+		inserted, err := w.mergeEvent(ctx, eventID, merge)
+		if err != nil {
 			return store.Result{}, err
 		}
+		known = known && inserted
+	}
+	if known {
+		return newResult(c), inTx(ctx, c)
 	}
 	res, err := reader{schema: w.schema, conn: w.conn}.result(ctx, bookingID, eventID)
 	if err != nil {
@@ -185,24 +191,25 @@ func (w writer) claim(ctx context.Context, bookingID string, c store.SeatClaim) 
 	return got, nil
 }
 
-// mergeEvent writes a ledger row as merge makes it of what is stored.
-func (w writer) mergeEvent(ctx context.Context, id string, merge func(old *store.Event) store.Event) error {
+// mergeEvent writes a ledger row as merge makes it of what is stored, and reports
+// whether there was none.
+func (w writer) mergeEvent(ctx context.Context, id string, merge func(old *store.Event) store.Event) (inserted bool, err error) {
 	e := merge(nil)
 	n, err := w.exec(ctx, w.insertEvent, eventColumns(&e).args()...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if n == 0 {
 		old, err := reader{schema: w.schema, conn: w.conn}.event(ctx, w.eventForUpdate, id)
 		if err != nil {
-			return err
+			return false, err
 		}
 		e = merge(&old)
 		if _, err := w.exec(ctx, w.updateEvent, eventColumns(&e).without("id").args(id)...); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return w.addHandlers(ctx, id, e.Handlers)
+	return n != 0, w.addHandlers(ctx, id, e.Handlers)
 }
 
 func (w writer) addHandlers(ctx context.Context, eventID string, handlers []string) error {
@@ -219,7 +226,8 @@ func (w writer) recordFailure(ctx context.Context, e store.Event, reason string,
 	if err := merge(nil).Validate(); err != nil {
 		return err
 	}
-	return w.mergeEvent(ctx, e.ID, merge)
+	_, err := w.mergeEvent(ctx, e.ID, merge)
+	return err
 }
 
 func (w writer) recordHandled(ctx context.Context, eventID string, handlers []string, done bool, at time.Time) error {
@@ -271,6 +279,11 @@ const maxNewRows = 100
 type row struct {
 	table string
 	columns
+}
+
+// isNew reports whether a Change is for a new booking without claims.
+func isNew(c store.Change) bool {
+	return c.Booking != nil && c.Booking.Version == 0 && len(c.Claim) == 0
 }
 
 // newRows are the rows of a Change for a new booking without claims, in the order

@@ -14,7 +14,8 @@ import (
 
 func TestSuiteNoticesALostKey(t *testing.T) {
 	server := servers.Postgres(t)
-	sqltest.TestSuiteNoticesALostKey(t, "TEST_POSTGRES_DSN="+server.DSN("postgres", server.Addr))
+	sqltest.TestSuiteNoticesALostKey(t, "TEST_POSTGRES_DSN="+server.DSN("postgres", server.Addr),
+		map[string]string{"history bookings": "race-version", "seats": "seats-all-or-none"})
 }
 
 func TestKeyless(t *testing.T) { sqltest.TestKeyless(t, pgx, dropKey) }

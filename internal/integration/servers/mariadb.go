@@ -72,7 +72,7 @@ func startMariaDB() (*MariaDBServer, error) {
 	cmd = exec.Command(server, "--no-defaults", "--datadir="+data, "--bind-address="+host, "--port="+port,
 		"--socket="+filepath.Join(dir, "socket"), "--pid-file="+filepath.Join(dir, "pid"), "--skip-name-resolve",
 		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci", "--transaction-isolation=REPEATABLE-READ",
-		"--max-connections=300", "--innodb-flush-method=nosync")
+		"--max-connections=300", "--loose-innodb-flush-method=nosync", "--loose-innodb-file-per-table=OFF")
 	cmd.SysProcAttr = attr
 	config := mysql.NewConfig()
 	config.User, config.Net, config.Addr = "root", "tcp", addr

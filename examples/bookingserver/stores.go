@@ -15,10 +15,13 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	_ "modernc.org/sqlite" // written in Go: no C compiler needed
 
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/memory"
+	"github.com/carevia/stripebooking/store/mongostore"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -36,6 +39,7 @@ func schemes() []scheme {
 		{[]string{"sqlite"}, "sqlite:FILE", openSQLite},
 		{[]string{"postgres", "postgresql"}, "postgres://USER:PASSWORD@HOST:PORT/DATABASE", openPostgres},
 		{[]string{"mysql", "mariadb"}, "mysql://USER:PASSWORD@HOST:PORT/DATABASE", openMySQL},
+		{[]string{"mongodb", "mongodb+srv"}, "mongodb://USER:PASSWORD@HOST:PORT/DATABASE", openMongoDB},
 	}
 }
 
@@ -109,7 +113,7 @@ func openPostgres(ctx context.Context, raw string) (opened, error) {
 	if err != nil {
 		return opened{}, err // it masks the password of a URL that is one
 	}
-	return openServer(ctx, stdlib.OpenDB(*cfg), sqlstore.Postgres, shown(u))
+	return openServer(ctx, stdlib.OpenDB(*cfg), sqlstore.Postgres, u)
 }
 
 func openMySQL(ctx context.Context, raw string) (opened, error) {
@@ -125,7 +129,7 @@ func openMySQL(ctx context.Context, raw string) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	return openServer(ctx, sql.OpenDB(connector), sqlstore.MySQL, shown(u))
+	return openServer(ctx, sql.OpenDB(connector), sqlstore.MySQL, u)
 }
 
 // mysqlConfig is what the driver needs to know of a URL, for it has a form of its own.
@@ -143,9 +147,40 @@ func mysqlConfig(u *url.URL) (*mysql.Config, error) {
 	return cfg, nil
 }
 
+func openMongoDB(ctx context.Context, raw string) (opened, error) {
+	u, err := parseURL(raw)
+	if err != nil {
+		return opened{}, err
+	}
+	client, err := mongo.Connect(options.Client().ApplyURI(u.String()))
+	if err != nil {
+		return opened{}, err
+	}
+	disconnect := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), reachTimeout)
+		defer cancel()
+		return client.Disconnect(ctx)
+	}
+	err = reach(ctx, u, func(ctx context.Context) error { return client.Ping(ctx, nil) })
+	if err != nil {
+		return opened{}, errors.Join(err, disconnect())
+	}
+	st, err := mongostore.New(mongostore.Config{Database: client.Database(strings.TrimPrefix(u.Path, "/"))})
+	if err == nil {
+		err = st.Migrate(ctx)
+	}
+	if err != nil {
+		return opened{}, errors.Join(err, disconnect())
+	}
+	return opened{st, shown(u), disconnect}, nil
+}
+
 // parseURL takes a database server's URL. Its errors don't quote it.
 func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
+	if err == nil {
+		_, err = url.ParseQuery(u.RawQuery)
+	}
 	if err != nil || u.Opaque != "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
 		// The last is a password with a "/", "?" or "#" that ends the host early.
 		return nil, errors.New("the URL can't be read. In user and password write %40 for @, %2F for /, %3F for ?, %23 for #, %25 for %")
@@ -162,7 +197,7 @@ func shown(u *url.URL) string {
 }
 
 // openServer opens the store in a database that a server keeps.
-func openServer(ctx context.Context, db *sql.DB, dialect *sqlstore.Dialect, name string) (opened, error) {
+func openServer(ctx context.Context, db *sql.DB, dialect *sqlstore.Dialect, u *url.URL) (opened, error) {
 	// A few of these programs, and other users, share what the server allows:
 	// 100 connections on PostgreSQL, 151 on MySQL, unless set. Idle ones are
 	// kept, since a new one costs the server more than a booking, but not for
@@ -172,12 +207,22 @@ func openServer(ctx context.Context, db *sql.DB, dialect *sqlstore.Dialect, name
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	db.SetConnMaxLifetime(time.Hour)
 
-	reach, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := db.PingContext(reach); err != nil {
-		return opened{}, errors.Join(fmt.Errorf("can't reach %s: %w", name, err), db.Close())
+	if err := reach(ctx, u, db.PingContext); err != nil {
+		return opened{}, errors.Join(err, db.Close())
 	}
-	return openSQL(ctx, db, dialect, name)
+	return openSQL(ctx, db, dialect, shown(u))
+}
+
+const reachTimeout = 10 * time.Second
+
+// reach says what it was that can't be reached.
+func reach(ctx context.Context, u *url.URL, ping func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := ping(ctx); err != nil {
+		return fmt.Errorf("can't reach %s: %w", shown(u), err)
+	}
+	return nil
 }
 
 // openSQL opens the store in db, and closes db if it can't. The tables are made or

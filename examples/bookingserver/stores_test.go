@@ -21,13 +21,21 @@ func refused(t *testing.T, env map[string]string, args ...string) string {
 	return err.Error() + "\n" + out.String()
 }
 
-// servers are the schemes of database servers.
-func servers() []string { return []string{"postgres", "postgresql", "mysql", "mariadb"} }
+// servers are the schemes of database servers, each with settings that its driver
+// does not take.
+func servers() map[string][]string {
+	postgres := []string{"sslmode=maybe", "connect_timeout=soon", "sslmode=maybe&password=secret"}
+	mysql := []string{"tls=maybe", "timeout=soon"}
+	return map[string][]string{
+		"postgres": postgres, "postgresql": postgres, "mysql": mysql, "mariadb": mysql,
+		"mongodb": {"tls=maybe", "maxPoolSize=few", "tlsCertificateKeyFilePassword=secret&tls=maybe"},
+	}
+}
 
 // TestNoSecretInErrors: "secret" is in each piece of these passwords that a parser
 // may take for something else.
 func TestNoSecretInErrors(t *testing.T) {
-	for _, scheme := range servers() {
+	for scheme, settings := range servers() {
 		for _, password := range []string{
 			"secret/secret", "1/secret", "secret?secret", "1?secret", "secret#secret", "1#secret", "secret%secret", "secret secret",
 			"secret[secret", "secret:secret/secret", "secret\x7fsecret", "1/secret?secret#secret",
@@ -36,13 +44,15 @@ func TestNoSecretInErrors(t *testing.T) {
 			assert.Contains(t, said, "%40 for @", password)
 			assert.NotContains(t, said, "secret", password)
 		}
-		for _, u := range []string{
-			"://app:secret@127.0.0.1:1", "://app:secret@127.0.0.1:1/", "://app:secret@/shop", ":app:secret", "",
-			"://app:secret@127.0.0.1:x/shop", "://app:secret@127.0.0.1:1/shop?sslmode=maybe",
-			"://app:secret@127.0.0.1:1/shop?connect_timeout=soon", "://app:secret@127.0.0.1:1/shop?timeout=soon", "://app:secret@127.0.0.1:1/shop?tls=maybe",
-			"://127.0.0.1:1/shop?sslmode=maybe&password=secret",
-		} {
-			assert.NotContains(t, refused(t, nil, "-store", scheme+u), "secret", u)
+		rest := []string{"", ":app:secret", "://app:secret@127.0.0.1:1", "://app:secret@127.0.0.1:1/", "://app:secret@/shop",
+			"://app:secret@127.0.0.1:x/shop", "://app:secret@127.0.0.1:1/shop?password=secret%zz"}
+		for _, s := range settings {
+			rest = append(rest, "://app:secret@127.0.0.1:1/shop?"+s)
+		}
+		for _, u := range rest {
+			said := refused(t, nil, "-store", scheme+u)
+			assert.NotContains(t, said, "secret", u)
+			assert.NotContains(t, said, "can't reach", u)
 		}
 	}
 	for _, args := range [][]string{
@@ -63,8 +73,11 @@ func TestUnreachable(t *testing.T) {
 	require.NoError(t, err)
 	addr := ln.Addr().String()
 	require.NoError(t, ln.Close())
-	for _, scheme := range servers() {
+	for scheme := range servers() {
 		u := scheme + "://app:sec%72et@" + addr + "/shop"
+		if scheme == "mongodb" {
+			u += "?serverSelectionTimeoutMS=100" // this driver tries again until then
+		}
 		said := refused(t, nil, "-store", u)
 		assert.Contains(t, said, "can't reach "+scheme+"://"+addr+"/shop")
 		assert.Contains(t, said, "connection refused")
@@ -76,7 +89,7 @@ func TestUnreachable(t *testing.T) {
 
 // TestStopWhileConnecting: what should be the database takes connections and says nothing.
 func TestStopWhileConnecting(t *testing.T) {
-	for _, scheme := range servers() {
+	for scheme := range servers() {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer ln.Close()
@@ -129,7 +142,7 @@ func TestMySQLConfig(t *testing.T) {
 			assert.Equal(t, "Europe/Berlin", cfg.Loc.String())
 		}
 	}
-	for _, settings := range []string{"parseTime=maybe", "timeout=soon", "tls=unheard", "loc=Nowhere", "loc=%zz"} {
+	for _, settings := range []string{"parseTime=maybe", "timeout=soon", "tls=unheard", "loc=Nowhere"} {
 		u, err := parseURL("mysql://app:secret@db.local/shop?" + settings)
 		require.NoError(t, err)
 		_, err = mysqlConfig(u)

@@ -10,9 +10,13 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/carevia/stripebooking/internal/integration/servers"
+	"github.com/carevia/stripebooking/store"
+	"github.com/carevia/stripebooking/store/mongostore"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -22,6 +26,7 @@ type place struct {
 	shown   string   // what the log may tell of it
 	secrets []string // what it may not
 	absent  string   // as flag, of a database that isn't there
+	slow    bool     // it is not made for many records
 	count   func(t *testing.T) tally
 }
 
@@ -45,6 +50,7 @@ var stores = []struct {
 	{"sqlite", sqlite},
 	{"postgres", postgres},
 	{"mariadb", mariaDB},
+	{"mongodb", mongoDB},
 }
 
 func sqlite(t *testing.T) place {
@@ -73,7 +79,7 @@ func postgres(t *testing.T) place {
 	if _, has := u.User.Password(); !has { // then it takes any
 		u.User = url.UserPassword(u.User.Username(), "hunter2")
 	}
-	return serverPlace(u, "pgx", dsn)
+	return sqlPlace(u, "pgx", dsn)
 }
 
 func mariaDB(t *testing.T) place {
@@ -93,14 +99,21 @@ func mariaDB(t *testing.T) place {
 		require.NoError(t, err)
 	}
 	u := &url.URL{Scheme: "mysql", User: url.UserPassword(cfg.User, cfg.Passwd), Host: cfg.Addr, Path: "/" + database}
-	return serverPlace(u, "mysql", dsn)
+	return sqlPlace(u, "mysql", dsn)
 }
 
-// serverPlace is a database of a server, which the driver reaches with dsn.
-func serverPlace(u *url.URL, driver, dsn string) place {
+// urlPlace is a database of a server.
+func urlPlace(u *url.URL) place {
 	p := place{flag: u.String(), shown: u.Scheme + "://" + u.Host + u.Path}
-	password, _ := u.User.Password()
-	p.secrets = []string{password, url.PathEscape(password)}
+	if password, has := u.User.Password(); has {
+		p.secrets = []string{password, url.PathEscape(password)}
+	}
+	return p
+}
+
+// sqlPlace is one that the driver reaches with dsn.
+func sqlPlace(u *url.URL, driver, dsn string) place {
+	p := urlPlace(u)
 	u.Path += "_is_absent"
 	p.absent = u.String()
 	p.count = func(t *testing.T) tally {
@@ -110,6 +123,84 @@ func serverPlace(u *url.URL, driver, dsn string) place {
 		return countSQL(t, db)
 	}
 	return p
+}
+
+func mongoDB(t *testing.T) place {
+	server := servers.MongoDB(t)
+	u, err := url.Parse(server.URI(server.Addr))
+	require.NoError(t, err)
+	u.Path = "/" + server.NewDatabase(t)
+	p := urlPlace(u)
+	p.slow = server.Ferret
+	p.count = func(t *testing.T) tally {
+		client, err := mongo.Connect(options.Client().ApplyURI(p.flag))
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, client.Disconnect(t.Context())) }()
+		st, err := mongostore.New(mongostore.Config{Database: client.Database(u.Path[1:])})
+		require.NoError(t, err)
+		return countStore(t, st)
+	}
+	// It would make a database that isn't there.
+	u.Host = freeAddrs(t, 1)[0]
+	u.RawQuery += "&serverSelectionTimeoutMS=500"
+	p.absent = u.String()
+	return p
+}
+
+// countStore reads all records.
+func countStore(t *testing.T, st store.Store) (n tally) {
+	t.Helper()
+	ctx := t.Context()
+	pages := func(read func(p store.Page) (next string, err error)) {
+		for p := (store.Page{Limit: store.MaxLimit}); ; {
+			next, err := read(p)
+			require.NoError(t, err)
+			if p.After = next; next == "" {
+				return
+			}
+		}
+	}
+	booked, intents, paid := map[string]string{}, map[string]bool{}, map[string]bool{}
+	for user := range users {
+		pages(func(p store.Page) (string, error) {
+			list, next, err := st.BookingsByUser(ctx, userID(user), p)
+			for _, b := range list {
+				n.bookings++
+				booked[b.ID] = b.PaymentIntentID
+				intents[b.PaymentIntentID] = true
+				if b.State == store.StateConfirmed && b.Reason == "" {
+					n.confirmed++
+				}
+			}
+			return next, err
+		})
+		pages(func(p store.Page) (string, error) {
+			list, next, err := st.PaymentsByUser(ctx, userID(user), p)
+			for _, pay := range list {
+				n.payments++
+				paid[pay.BookingID] = true
+				if pay.Status == store.StatusSucceeded && pay.Amount == 4500 {
+					n.succeeded++
+				}
+				if booked[pay.BookingID] == pay.PaymentIntentID {
+					n.pairs++
+				}
+			}
+			return next, err
+		})
+	}
+	n.intents, n.booked = len(intents), len(paid)
+	pages(func(p store.Page) (string, error) {
+		list, next, err := st.Events(ctx, store.EventFilter{}, p)
+		for _, e := range list {
+			n.events++
+			if e.State == store.EventDone {
+				n.done++
+			}
+		}
+		return next, err
+	})
+	return n
 }
 
 // countSQL knows the tables, and nothing of the library that wrote them.

@@ -7,20 +7,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
-	"github.com/carevia/stripebooking/store/mongostore"
 )
 
-// intercepted is a store whose commands pass an interceptor.
-func intercepted(t *testing.T) (*mongostore.Store, *interceptor, *commands) {
+// intercepted is a new database whose commands pass an interceptor.
+func intercepted(t *testing.T) (*mongo.Database, *interceptor, *commands) {
 	t.Helper()
 	var i interceptor
 	var c commands
 	server := servers.MongoDB(t)
-	db := connect(t, server.URI(i.listen(t)), c.monitor()).Database(server.NewDatabase(t))
-	return newStore(t, db), &i, &c
+	return connect(t, server.URI(i.listen(t)), c.monitor()).Database(server.NewDatabase(t)), &i, &c
 }
 
 func inserts(name string) bool { return name == "insert" }
@@ -29,7 +28,8 @@ func inserts(name string) bool { return name == "insert" }
 // there already. It was this call that made it.
 func TestOwnInsertIsNoReplay(t *testing.T) {
 	ctx := context.Background()
-	s, line, _ := intercepted(t)
+	db, line, _ := intercepted(t)
+	s := newStore(t, db)
 	seated := held("b", seats("mon", 3, 2), seats("tue", 2, 1)) // of two documents
 	for name, c := range map[string]store.Change{"one document": paid("a"), "two documents": seated, "no booking": {Key: "k"}} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +60,8 @@ func TestOwnInsertIsNoReplay(t *testing.T) {
 // What it means is said only then.
 func TestRivalThatCanNotBeSeenYet(t *testing.T) {
 	ctx := context.Background()
-	s, line, seen := intercepted(t)
+	db, line, seen := intercepted(t)
+	s := newStore(t, db)
 	_, err := s.Apply(ctx, paid("a"))
 	require.NoError(t, err)
 	require.NoError(t, s.RecordFailure(ctx, *paid("f").Event, "timeout", false))

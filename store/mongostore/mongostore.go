@@ -83,33 +83,40 @@ func (s *Store) Apply(ctx context.Context, c store.Change) (res store.Result, er
 	if err := s.check(ctx); err != nil {
 		return store.Result{}, err
 	}
-	joined := inTransaction(ctx)
-	all := joined // there, an insert that loses would end the caller's transaction
+	how := quick
+	if inTransaction(ctx) { // which an insert that loses would end
+		how = last
+	}
 	var mine attempts
 	for {
-		k, err := s.look(ctx, c, all)
+		k, err := s.look(ctx, c, how)
 		if err != nil {
 			return store.Result{}, err
 		}
 		docs, res, err := k.plan(c)
 		if err != nil && !k.final(err) {
-			all = true
+			how = last
 			continue
 		}
-		if err != nil && !errors.Is(err, errStale) {
+		if err != nil {
 			return s.explain(ctx, c, k, err, &mine)
 		}
+		tx := docs[len(docs)-1].Tx
+		mine.txs = append(mine.txs, tx)
+		err = s.insert(ctx, docs...)
 		if err == nil {
-			mine.txs = append(mine.txs, docs[len(docs)-1].Tx)
-			switch err := s.insert(ctx, docs...); {
-			case err == nil:
-				s.supersede(ctx, k.event)
-				return res, nil
-			case joined || !isRival(err):
+			s.supersede(ctx, k.event)
+			return res, nil
+		}
+		if !isRival(err) || inTransaction(ctx) {
+			return store.Result{}, err
+		}
+		if len(docs) > 1 { // its parts are in the way of all others
+			if err := s.void(ctx, tx); err != nil && !isRival(err) {
 				return store.Result{}, err
 			}
 		}
-		all = true
+		how = full
 		if err := mine.pause(ctx, k.moves()); err != nil {
 			return store.Result{}, err
 		}
@@ -182,7 +189,6 @@ func (s *Store) enter(ctx context.Context, eventID string, merge func(old *store
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	joined := inTransaction(ctx)
 	var mine attempts
 	for {
 		all, err := s.find(ctx, bson.M{"eventId": eventID}, options.Find())
@@ -192,11 +198,11 @@ func (s *Store) enter(ctx context.Context, eventID string, merge func(old *store
 		if slices.ContainsFunc(all, mine.made) {
 			return nil
 		}
-		var last *document
+		var newest *document
 		for _, d := range all {
-			last = entries.newer(last, d)
+			newest = entries.newer(newest, d)
 		}
-		e, err := merge(last.event())
+		e, err := merge(newest.event())
 		if err != nil {
 			return err
 		}
@@ -204,13 +210,14 @@ func (s *Store) enter(ctx context.Context, eventID string, merge func(old *store
 		if err != nil {
 			return err
 		}
-		d.setEvent(last, e)
+		d.setEvent(newest, e)
 		mine.txs = append(mine.txs, d.Tx)
-		switch err := s.insert(ctx, d); {
-		case err == nil:
-			s.supersede(ctx, last)
+		err = s.insert(ctx, d)
+		if err == nil {
+			s.supersede(ctx, newest)
 			return nil
-		case joined || !isRival(err):
+		}
+		if !isRival(err) || inTransaction(ctx) {
 			return err
 		}
 		if err := mine.pause(ctx, d.Entry); err != nil {
@@ -238,6 +245,16 @@ func (s *Store) insert(ctx context.Context, docs ...*document) error {
 	return err
 }
 
+// void keeps the Change with this Tx, of which only parts are there, from coming in.
+func (s *Store) void(ctx context.Context, tx bson.ObjectID) error {
+	d, err := newDocument()
+	if err != nil {
+		return err
+	}
+	d.Tx, d.Void = tx, true
+	return s.insert(ctx, d)
+}
+
 // rivalError is a duplicate key. What the server says of one has ids in it.
 type rivalError struct{ err error }
 
@@ -260,9 +277,13 @@ type attempts struct {
 // was too late: the driver repeats an insert whose answer is lost.
 func (a *attempts) made(d *document) bool { return slices.Contains(a.txs, d.Tx) }
 
-// maxFruitless is how often in a row an attempt may fail while nothing can be seen
-// that is in the way: some three seconds, for a rival to be on a majority of servers.
-const maxFruitless = 40
+// How often in a row an attempt may fail while nothing can be seen that is in the
+// way, and the longest pause between two: some three seconds, for a rival to get to a
+// majority of servers.
+const (
+	maxFruitless = 40
+	longestWait  = 100 * time.Millisecond
+)
 
 // pause is between two attempts, since the first of which there have been this many
 // moves of rivals that explain the failure.
@@ -277,7 +298,7 @@ func (a *attempts) pause(ctx context.Context, moves int64) error {
 	if a.fruitless == 1 {
 		return nil
 	}
-	return sleep(ctx, min(time.Millisecond<<(a.fruitless-2), 100*time.Millisecond))
+	return sleep(ctx, min(time.Millisecond<<(a.fruitless-2), longestWait))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

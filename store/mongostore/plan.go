@@ -3,6 +3,7 @@ package mongostore
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -10,11 +11,24 @@ import (
 	"github.com/carevia/stripebooking/store"
 )
 
+// look says how much is read before a Change is planned.
+type look int
+
+const (
+	// quick is for a first attempt: what is needed to plan the Change if nothing is in
+	// its way. A new booking is taken to be new, its event and intents as well.
+	quick look = iota
+	// full is for another: all that may have been in its way, the key first, since that
+	// is what most often is.
+	full
+	// last is to say for sure that a Change lost: the key is read after what it lost to,
+	// since that may be what had the key.
+	last
+)
+
 // known is what has been read of what a Change touches.
 type known struct {
-	// all: the key, the booking, the event and every claim were looked for. Else a
-	// new booking is taken to be new, and its event and intents as well.
-	all     bool
+	how     look
 	key     *document // the Change that has the key
 	booking *document // the newest version of the booking
 	event   *document // the newest entry of the event
@@ -86,15 +100,12 @@ type lostError struct {
 
 func (e *lostError) Error() string { return "lost: " + string(e.conflict) }
 
-// final reports whether what is known tells for sure that nothing which comes first
-// in the order of judgement was lost.
+// final reports whether err, of plan, is what a Change is told, whatever else there is
+// to be read.
 func (k *known) final(err error) bool {
 	var lost *lostError
-	return k.all || errors.As(err, &lost) && lost.conflict == store.ConflictVersion
+	return k.how == last || k.key != nil || errors.As(err, &lost) && lost.conflict == store.ConflictVersion
 }
-
-// errStale: what is known was read while another Change came in.
-var errStale = errors.New("the journal has changed meanwhile")
 
 // plan turns a valid Change into what is inserted for it, the parts before the
 // Change itself, and what that leaves behind; or says why not, in the order in which
@@ -132,17 +143,15 @@ func (k *known) planBooking(c store.Change, self *document, res *store.Result) (
 		next.CreatedAt = stored.CreatedAt
 	}
 
-	// What is claimed or has a place, of which a document holds one each.
-	var rest []document
+	// What is claimed or has a place, of which a document holds one each. Slots go
+	// first, into the Change's own document, where they are read by one command.
+	var rest, paid []document
 	for _, p := range c.Payments {
 		p = p.Clone()
 		var d document
 		if i := indexOf(payments, p.PaymentIntentID); i < 0 {
 			name := intentClaim(p.PaymentIntentID)
 			if holder := k.claims[name].holder; holder != nil {
-				if holder.PaymentPlace.Booking == next.ID {
-					return nil, errStale
-				}
 				return nil, &lostError{store.ConflictIntent, holder.PaymentPlace.Booking}
 			}
 			d.Claim, d.Round = name, k.claims[name].round+1
@@ -159,7 +168,7 @@ func (k *known) planBooking(c store.Change, self *document, res *store.Result) (
 			User: p.UserID, At: p.CreatedAt, ID: p.ID,
 			Intent: p.PaymentIntentID, Booking: next.ID, Session: p.SessionID,
 		}
-		rest = append(rest, d)
+		paid = append(paid, d)
 	}
 	if err := c.CheckSeats(stored.Seats); err != nil {
 		return nil, err
@@ -184,7 +193,7 @@ func (k *known) planBooking(c store.Change, self *document, res *store.Result) (
 		self.Payments = append(self.Payments, paymentDoc(p))
 	}
 	res.Booking, res.Payments = &next, payments
-	return spread(self, rest)
+	return spread(self, append(rest, paid...))
 }
 
 // planSlot gives up and takes seats of one slot, the lowest that are free.
@@ -200,7 +209,7 @@ func (k *known) planSlot(c store.Change, slot string) (d document, seats []store
 			continue
 		}
 		if taken.Bit(s.Number-1) == 0 {
-			return d, nil, errStale
+			return d, nil, fmt.Errorf("seat %d is the booking's, but not taken in its slot", s.Number)
 		}
 		taken.SetBit(&taken, s.Number-1, 0)
 	}

@@ -103,20 +103,21 @@ func (s *Store) newestOf(ctx context.Context, c chain, ids []string, fields ...s
 	return newest, err
 }
 
-// look reads what a Change touches: for a first attempt only what is needed to plan
-// it, else all that can be in its way.
-func (s *Store) look(ctx context.Context, c store.Change, all bool) (*known, error) {
-	k := &known{all: all, claims: map[string]claim{}}
-	if all || c.Booking != nil && c.Booking.Version > 0 {
+// look reads what a Change touches. A Change of several documents is looked up even
+// before a first attempt, since a replay of it would leave parts behind.
+func (s *Store) look(ctx context.Context, c store.Change, how look) (*known, error) {
+	k := &known{how: how, claims: map[string]claim{}}
+	taken := slots(c)
+	if how == full || how == quick && (c.Booking != nil && c.Booking.Version > 0 || len(c.Payments)+len(taken) > 1) {
 		if err := s.lookAround(ctx, c, k); err != nil || k.key != nil {
 			return k, err
 		}
 	}
 	var names []string
-	if all {
+	if how != quick {
 		names = k.intents(c)
 	}
-	for _, slot := range slots(c) {
+	for _, slot := range taken {
 		names = append(names, slotClaim(slot))
 	}
 	for _, name := range names {
@@ -125,6 +126,9 @@ func (s *Store) look(ctx context.Context, c store.Change, all bool) (*known, err
 			return k, err
 		}
 		k.claims[name] = at
+	}
+	if how == last {
+		return k, s.lookAround(ctx, c, k)
 	}
 	return k, nil
 }
@@ -196,7 +200,7 @@ func (s *Store) counts(ctx context.Context, d *document) (bool, error) {
 	if d.Of.IsZero() {
 		return true, nil
 	}
-	for n, wait := 1, firstWait; ; n, wait = n+1, 2*wait {
+	for n, wait := 1, firstWait; ; n, wait = n+1, min(2*wait, longestWait) {
 		is, err := s.first(ctx, bson.M{"tx": d.Of}, by("tx"), "void")
 		if err != nil {
 			return false, err
@@ -204,18 +208,12 @@ func (s *Store) counts(ctx context.Context, d *document) (bool, error) {
 		if is != nil {
 			return !is.Void, nil
 		}
-		if n < looks {
-			if err := sleep(ctx, wait); err != nil {
+		if n >= looks {
+			if err := s.void(ctx, d.Of); err == nil || !isRival(err) {
 				return false, err
 			}
-			continue
 		}
-		void, err := newDocument()
-		if err != nil {
-			return false, err
-		}
-		void.Tx, void.Void = d.Of, true
-		if err := s.insert(ctx, void); err == nil || !isRival(err) {
+		if err := sleep(ctx, wait); err != nil {
 			return false, err
 		}
 	}

@@ -18,7 +18,8 @@ type named struct {
 }
 
 // The contract holds. Each case has a database of its own: FerretDB reads all of a
-// collection where a real MongoDB has an index.
+// collection where a real MongoDB has an index. Cases about joining are added where
+// the server has transactions, which FerretDB has not.
 func TestConformance(t *testing.T) {
 	server := servers.MongoDB(t)
 	uri := server.URI(server.Addr)
@@ -26,8 +27,14 @@ func TestConformance(t *testing.T) {
 	open := func(t *testing.T, client *mongo.Client, database string) store.Store {
 		return named{newStore(t, client.Database(database)), database}
 	}
-	storetest.Run(t, storetest.Harness{
+	h := storetest.Harness{
 		Open:   func(t *testing.T) store.Store { return open(t, client, server.NewDatabase(t)) },
 		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, again, s.(named).database) },
-	})
+	}
+	if hasTransactions(t, client) {
+		h.Join = func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
+			return join(t, client, s)
+		}
+	}
+	storetest.Run(t, h)
 }

@@ -16,11 +16,13 @@ fuzz: ## Fuzz every target for FUZZTIME (10s); TARGET= for some of them
 
 .PHONY: torture
 torture: ## Kill a process at work 50 times, on every database (TORTURE_KILLS= for another number)
+	@scripts/databases
 	cd internal/integration && TORTURE_KILLS=$(or $(TORTURE_KILLS),50) go test -count=1 -v -p 1 -timeout=30m -run TestKilled ./...
 
 .PHONY: acceptance
-acceptance: ## 2,000 paid intents, each delivered twice at once, with and without SIGKILLs (N= for fewer)
-	cd examples && ACCEPTANCE_N=$(or $(N),2000) ACCEPTANCE_KILLS=5 go test -count=1 -v -timeout=15m ./internal/acceptance
+acceptance: ## 2,000 paid intents, each delivered twice at once, on every database, by one server and two, with and without SIGKILLs (N= for fewer)
+	@scripts/databases
+	cd internal/integration && ACCEPTANCE_N=$(or $(N),2000) ACCEPTANCE_KILLS=5 go test -count=1 -v -timeout=15m ./acceptance
 
 .PHONY: check
 check: ## Format, vet, lint, tidiness, Go 1.22, known vulnerabilities

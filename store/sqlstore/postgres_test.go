@@ -65,7 +65,7 @@ func TestPostgresNewBookingStatement(t *testing.T) {
 		Event: &store.Event{ID: "e", Type: "t", Handlers: []string{"y", "x"}},
 	}
 	db := &recorder{affected: 1}
-	ok, err := Postgres.applyNew(context.Background(), db, newSchema(Postgres, "p_"), c)
+	ok, err := applyNewPostgres(context.Background(), db, newSchema(Postgres, "p_"), c)
 	require.NoError(t, err)
 	assert.True(t, ok)
 	assert.Equal(t, 1, strings.Count(db.query, "ON CONFLICT"))
@@ -94,7 +94,7 @@ func TestPostgresNewBookingStatement(t *testing.T) {
 		{"away", recorder{err: errAway}, false, errAway},
 		{"not null", recorder{err: sqlState("23502")}, false, sqlState("23502")},
 	} {
-		ok, err := Postgres.applyNew(context.Background(), &c.db, newSchema(Postgres, "p_"), change())
+		ok, err := applyNewPostgres(context.Background(), &c.db, newSchema(Postgres, "p_"), change())
 		assert.False(t, ok, c.name)
 		var lost *lostError
 		assert.Equal(t, c.lost, errors.As(err, &lost), c.name)
@@ -106,7 +106,7 @@ func TestPostgresNewBookingStatement(t *testing.T) {
 	many := change()
 	many.Payments = make([]store.Payment, maxNewRows+1)
 	db = &recorder{affected: 1}
-	ok, err = Postgres.applyNew(context.Background(), db, newSchema(Postgres, "p_"), many)
+	ok, err = applyNewPostgres(context.Background(), db, newSchema(Postgres, "p_"), many)
 	require.NoError(t, err)
 	assert.False(t, ok)
 	assert.Empty(t, db.query, "too many arguments for one statement")

@@ -50,10 +50,12 @@ type Config struct {
 // Store keeps the records in an SQL database. It implements [store.Store].
 type Store struct {
 	reader
-	db      *sql.DB
-	inTx    func(ctx context.Context, tx *sql.Tx, c store.Change) error
-	checked atomic.Bool
-	turn    chan struct{} // of the dialect's oneWriter; holds whoever writes
+	current    *schema // of writes in a transaction of the caller's
+	db         *sql.DB
+	inTx       func(ctx context.Context, tx *sql.Tx, c store.Change) error
+	checked    atomic.Bool
+	noApplyNew atomic.Bool   // the server can't
+	turn       chan struct{} // of the dialect's oneWriter; holds whoever writes
 }
 
 var _ store.Store = (*Store)(nil)
@@ -76,10 +78,11 @@ func New(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("sqlstore: config: %w", errors.Join(errs...))
 	}
 	return &Store{
-		reader: reader{schema: newSchema(cfg.Dialect, prefix), conn: cfg.DB},
-		db:     cfg.DB,
-		inTx:   cfg.InTx,
-		turn:   make(chan struct{}, 1),
+		reader:  reader{schema: newSchema(cfg.Dialect, prefix), conn: cfg.DB},
+		current: newLockingSchema(cfg.Dialect, prefix, cfg.Dialect.current),
+		db:      cfg.DB,
+		inTx:    cfg.InTx,
+		turn:    make(chan struct{}, 1),
 	}, nil
 }
 
@@ -123,16 +126,23 @@ func (s *Store) Apply(ctx context.Context, c store.Change) (res store.Result, er
 	return res, nil
 }
 
+// errNoApplyNew is what the dialect's applyNew says of a server that can't.
+var errNoApplyNew = errors.New("the server can't apply a new booking in one statement")
+
 // applyNew takes the one-statement way where the dialect has one and the Change
 // fits it.
 func (s *Store) applyNew(ctx context.Context, c store.Change, res *store.Result) (bool, error) {
-	if s.dialect.applyNew == nil || s.inTx != nil || c.Booking == nil || c.Booking.Version != 0 || len(c.Claim) > 0 {
+	if s.dialect.applyNew == nil || s.noApplyNew.Load() || s.inTx != nil || !isNew(c) {
 		return false, nil
 	}
 	if err := s.check(ctx, s.db); err != nil {
 		return false, err
 	}
 	ok, err := s.dialect.applyNew(ctx, s.db, s.schema, c)
+	if errors.Is(err, errNoApplyNew) {
+		s.noApplyNew.Store(true)
+		err = nil
+	}
 	if ok {
 		*res = newResult(c)
 	}
@@ -167,6 +177,9 @@ func (s *Store) hook(tx *sql.Tx) func(context.Context, store.Change) error {
 			}
 			return fmt.Errorf("InTx: %w", err)
 		}
+		if s.isOver(ctx, tx) { // InTx has hidden an error
+			return errOver
+		}
 		return nil
 	}
 }
@@ -176,11 +189,17 @@ func (s *Store) check(ctx context.Context, c conn) error {
 	if s.dialect.check == nil || s.checked.Load() {
 		return nil
 	}
-	if err := s.dialect.check(ctx, c); err != nil {
+	if err := s.dialect.check(ctx, c, s.prefix); err != nil {
 		return err
 	}
 	s.checked.Store(true)
 	return nil
+}
+
+var errOver = errors.New("the transaction is over: the database has ended it")
+
+func (s *Store) isOver(ctx context.Context, tx *sql.Tx) bool {
+	return s.dialect.isOver != nil && s.dialect.isOver(ctx, tx)
 }
 
 // How often and how soon a transaction is run again that failed for nothing but
@@ -291,12 +310,12 @@ func (j *joined) Apply(ctx context.Context, c store.Change) (res store.Result, e
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	err = j.write(ctx, func() (err error) {
-		res, err = writer{j.schema, j.tx}.apply(ctx, c, j.outer.hook(j.tx))
+		res, err = writer{j.outer.current, j.tx}.apply(ctx, c, j.outer.hook(j.tx))
 		return err
 	})
 	var lost *lostError
 	if errors.As(err, &lost) {
-		return reader{schema: j.schema, conn: j.tx}.explain(ctx, c, lost)
+		return reader{schema: j.outer.current, conn: j.tx}.explain(ctx, c, lost)
 	}
 	if err != nil {
 		return store.Result{}, err
@@ -309,7 +328,7 @@ func (j *joined) RecordFailure(ctx context.Context, e store.Event, reason string
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.write(ctx, func() error {
-		return writer{j.schema, j.tx}.recordFailure(ctx, e, reason, dead)
+		return writer{j.outer.current, j.tx}.recordFailure(ctx, e, reason, dead)
 	})
 }
 
@@ -318,7 +337,7 @@ func (j *joined) RecordHandled(ctx context.Context, eventID string, handlers []s
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.write(ctx, func() error {
-		return writer{j.schema, j.tx}.recordHandled(ctx, eventID, handlers, done, at)
+		return writer{j.outer.current, j.tx}.recordHandled(ctx, eventID, handlers, done, at)
 	})
 }
 
@@ -327,8 +346,8 @@ func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 	if err := j.outer.check(ctx, j.tx); err != nil {
 		return err
 	}
-	if j.outer.dialect.isOver != nil && j.outer.dialect.isOver(ctx, j.tx) {
-		return errors.New("the transaction is over: the database has rolled it back")
+	if j.outer.isOver(ctx, j.tx) {
+		return errOver
 	}
 	if _, err := j.tx.ExecContext(ctx, "SAVEPOINT stripebooking"); err != nil {
 		return err

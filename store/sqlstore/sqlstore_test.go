@@ -322,7 +322,7 @@ func TestApplyNew(t *testing.T) {
 			defer db.Close()
 			asked := 0
 			d := fakeDialect()
-			d.applyNew = func(context.Context, conn, *schema, store.Change) (bool, error) {
+			d.applyNew = func(context.Context, *sql.DB, *schema, store.Change) (bool, error) {
 				asked++
 				return c.wins, nil
 			}

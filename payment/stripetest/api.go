@@ -139,8 +139,9 @@ func (s *Stripe) handle(w http.ResponseWriter, r *http.Request, op operation, re
 	s.mu.Lock()
 	s.expireDue()
 	s.pump()
+	chaos := s.faultOf(r, op.route, p)
 	// Rate limits come before everything that a key protects.
-	f = s.takeFault(op.route, func(f Fault) bool { return f.early() })
+	f = s.takeFault(op.route, chaos, func(f Fault) bool { return f.early() })
 	s.mu.Unlock()
 	if f.early() {
 		if !s.wait(r, f) {
@@ -160,7 +161,7 @@ func (s *Stripe) handle(w http.ResponseWriter, r *http.Request, op operation, re
 	}
 	if stored != nil {
 		// What goes wrong while the work is done can't go wrong again; the way back can.
-		f = s.takeFault(op.route, func(f Fault) bool { return f.Cut })
+		f = s.takeFault(op.route, chaos, func(f Fault) bool { return f.Cut })
 		s.mu.Unlock()
 		rec.Replayed = true
 		w.Header().Set("Idempotent-Replayed", "true")
@@ -170,7 +171,7 @@ func (s *Stripe) handle(w http.ResponseWriter, r *http.Request, op operation, re
 		}
 		return stored.answer, f
 	}
-	f = s.takeFault(op.route, nil)
+	f = s.takeFault(op.route, chaos, nil)
 	s.mu.Unlock()
 
 	// From here on the key is claimed: it must be stored or given back.
@@ -384,7 +385,7 @@ func (s *Stripe) apiGetEvent(p params, id string) (func(cause) (any, *apiError),
 	}
 	return func(cause) (any, *apiError) {
 		e := s.eventByID[id]
-		if e == nil {
+		if e == nil || s.forgotten(e) {
 			return nil, missing("event", "id", id)
 		}
 		return e.json(), nil
@@ -422,6 +423,9 @@ func (s *Stripe) apiListEvents(p params, _ string) (func(cause) (any, *apiError)
 		var ids []string
 		for i := len(s.events) - 1; i >= 0; i-- {
 			e := s.events[i]
+			if s.forgotten(e) {
+				break // and all before it
+			}
 			if len(types) > 0 && !anyType(types, e.kind) || !created.holds(e.created) || bySuccess && success != (e.pending() == 0) {
 				continue
 			}

@@ -60,6 +60,7 @@ func (s *Stripe) emit(kind string, object map[string]any, c cause) *event {
 		prefix = "evt_3"
 	}
 	id, _ := object["id"].(string)
+	defer s.named(id)()
 	e := &event{id: s.id(prefix, 23), kind: kind, objectID: id, created: s.now(), object: encode(object), request: c.request, key: c.key}
 	s.events = append(s.events, e)
 	s.eventByID[e.id] = e

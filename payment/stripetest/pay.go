@@ -68,6 +68,7 @@ func (s *Stripe) act(id string, do func(*session) error) (Session, error) {
 
 // attempt makes the charge of a new attempt to pay, and the intent when it is the first.
 func (s *Stripe) attempt(ss *session, kind string) *charge {
+	defer s.named(ss.id)()
 	email := ss.email
 	if email == "" {
 		email = "customer@example.com"

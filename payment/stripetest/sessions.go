@@ -279,6 +279,7 @@ func (ss *session) delayedMethod() string {
 
 // add gives a checked session its ids and keeps it.
 func (s *Stripe) add(ss *session) {
+	defer s.named(ss.clientReference)()
 	ss.id = s.id("cs_test_a1", 56)
 	for i := range ss.items {
 		it := &ss.items[i]
@@ -451,13 +452,4 @@ func (s *Stripe) Sessions() []Session {
 		out[i] = ss.export()
 	}
 	return out
-}
-
-// Tick lets the stand-in look at its clock: open sessions whose time has come expire, with their event. Requests and
-// every other method do so too; only a clock that moves while nothing else happens needs it.
-func (s *Stripe) Tick() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expireDue()
-	s.pump()
 }

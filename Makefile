@@ -14,6 +14,10 @@ test: ## Test every module, with the race detector (ARGS= for go test)
 torture: ## Kill a process at work 50 times, on every database (TORTURE_KILLS= for another number)
 	cd internal/integration && TORTURE_KILLS=$(or $(TORTURE_KILLS),50) go test -count=1 -v -p 1 -timeout=30m -run TestKilled ./...
 
+.PHONY: soak
+soak: ## 20,000 customers on a bad day, on every store: nothing missing, twice or wrong (SOAK_N=, SOAK_SEED=)
+	cd internal/integration && SOAK_N=$(or $(SOAK_N),20000) go test -count=1 -v -timeout=3h -run TestSoak ./soak
+
 .PHONY: acceptance
 acceptance: ## 2,000 paid intents, each delivered twice at once, with and without SIGKILLs (N= for fewer)
 	cd examples && ACCEPTANCE_N=$(or $(N),2000) ACCEPTANCE_KILLS=5 go test -count=1 -v -timeout=15m ./internal/acceptance

@@ -107,15 +107,15 @@ const (
 	givenUp
 )
 
-// become changes a parcel's state and what is counted from it.
+// become ends a parcel's waiting.
 func (s *Stripe) become(p *parcel, state parcelState) {
 	if p.state == waiting {
 		s.waiting--
 	}
-	if state == waiting {
-		s.waiting++
-	}
 	p.state = state
+	if p.queued || !p.due.IsZero() {
+		s.take([]*parcel{p})
+	}
 }
 
 // pack makes an event's parcels for one endpoint. The caller pumps when the whole operation is over, so that its
@@ -147,9 +147,6 @@ func (s *Stripe) enqueue(p *parcel) {
 func (s *Stripe) pump() {
 	for !s.held && !s.closed && len(s.flying) < s.cfg.Parallel && len(s.queue) > 0 {
 		p := s.next()
-		if p.state != waiting {
-			continue
-		}
 		s.flying = append(s.flying, p)
 		s.wg.Add(1)
 		go func() {
@@ -223,12 +220,9 @@ func (s *Stripe) setAlarm() {
 func (s *Stripe) recall(until time.Time) {
 	var due, rest []*parcel
 	for _, p := range s.putOff {
-		switch {
-		case p.state != waiting:
-			p.due = time.Time{}
-		case p.due.After(until):
+		if p.due.After(until) {
 			rest = append(rest, p)
-		default:
+		} else {
 			due = append(due, p)
 		}
 	}

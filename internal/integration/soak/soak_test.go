@@ -17,13 +17,12 @@ package soak
 import (
 	"context"
 	"database/sql"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/store"
@@ -83,7 +82,7 @@ func TestSoak(t *testing.T) {
 }
 
 func soaked(t *testing.T, s store.Store, sites int, start func(stripe string) (*process, error)) {
-	n, seed := number(t, "SOAK_N", 200), number(t, "SOAK_SEED", time.Now().UnixNano())
+	n, seed := faults.Number(t, "SOAK_N", 200), faults.Number(t, "SOAK_SEED", time.Now().UnixNano())
 	k := newSoak(t, seed, int(n), s, sites, start)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute+time.Duration(n)*100*time.Millisecond)
 	defer cancel()
@@ -103,16 +102,4 @@ func soaked(t *testing.T, s store.Store, sites int, start func(stripe string) (*
 	require.Greater(t, seen.lost, seen.deliveries/20)
 	require.Greater(t, seen.failed, seen.requests/20)
 	require.Equal(t, sites-1 > 0, k.sites.kills > 0)
-}
-
-// number is a setting of the environment.
-func number(t *testing.T, name string, otherwise int64) int64 {
-	v := os.Getenv(name)
-	if v == "" {
-		return otherwise
-	}
-	n, err := strconv.ParseInt(v, 10, 64)
-	require.NoError(t, err, name)
-	require.Positive(t, n, name)
-	return n
 }

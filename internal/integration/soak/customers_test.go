@@ -307,7 +307,11 @@ func (c *customer) comesBack(ctx context.Context, session string, paid bool) {
 // sees asks as the customer, and looks at the answer. In the end, when all that was on its way has arrived, what was
 // paid must be processed.
 func (c *customer) sees(ctx context.Context, path string, paid, end bool) {
-	status, answer := c.ask(ctx, path, c.user, map[string]string{"sessionId": c.session})
+	body := map[string]any{"sessionId": c.session}
+	if path == "/verify" && c.n%3 == 0 {
+		body["wait"] = 0.2 // seconds
+	}
+	status, answer := c.ask(ctx, path, c.user, body)
 	var got struct {
 		Data struct {
 			BookingID   string
@@ -362,4 +366,6 @@ func (c *customer) looksAgain(ctx context.Context) {
 	c.isWatched(ctx)
 }
 
-func (c *customer) String() string { return fmt.Sprintf("customer %d (%s)", c.n, c.kind.name) }
+func (c *customer) String() string {
+	return fmt.Sprintf("seed %d, customer %d (%s)", c.seed, c.n, c.kind.name)
+}

@@ -11,7 +11,8 @@
 // there twice, of a wrong amount or in a wrong state are 0.
 //
 // SOAK_N is the number of customers (200 unless set), SOAK_SEED repeats what they and the chaos do, as far as a machine
-// can: who comes first in a race is the scheduler's.
+// can: who comes first in a race is the scheduler's. Each thousand of them has a seed of its own, the next one up, which
+// a difference names: with that as SOAK_SEED they come alone.
 package soak
 
 import (
@@ -95,7 +96,7 @@ func soaked(t *testing.T, s store.Store, sites int, start func(stripe string) (*
 		t.Log(difference)
 	}
 	if err != nil || k.tally.any() {
-		t.Fatalf("to repeat: SOAK_SEED=%d SOAK_N=%d go test -v -run '%s' ./soak (%v)", seed, n, t.Name(), err)
+		t.Fatalf("to repeat, in internal/integration: SOAK_SEED=%d SOAK_N=%d go test -v -run '%s' ./soak (%v)", seed, n, t.Name(), err)
 	}
 	// It is no soak unless much goes wrong.
 	require.Greater(t, seen.paid, int(n)/2)

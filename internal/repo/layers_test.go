@@ -25,8 +25,9 @@ var layers = map[string][]string{
 
 	"booking": {"store"},
 
-	"payment":            {"store", "booking", stripe + "/..."},
-	"payment/stripetest": {},
+	"payment":                           {"store", "booking", stripe + "/..."},
+	"payment/stripetest":                {},
+	"payment/stripetest/cmd/stripetest": {"payment/stripetest"},
 
 	"webhook":             {"store", "booking", "payment", stripeWebhook},
 	"webhook/webhooktest": {},

@@ -21,21 +21,51 @@ func answerOf(v any, err *apiError) answer {
 	return answer{http.StatusOK, encode(v)}
 }
 
-// operation is one endpoint of the API. check looks at the parameters only; the function it returns does the work and
-// runs at most once per idempotency key. Both are called with s.mu held.
+// operation is one endpoint of the API. check changes nothing; the work it returns runs at most once per idempotency
+// key. Both are called with s.mu held.
 type operation struct {
 	route string
-	check func(s *Stripe, p params, id string) (func(c cause) (any, *apiError), *apiError)
+	check func(s *Stripe, p params, id string) (work, *apiError)
 }
+
+type work func(c cause) (any, *apiError)
 
 var operations = []operation{
 	{"POST /v1/checkout/sessions", (*Stripe).apiCreateSession},
-	{"GET /v1/checkout/sessions", (*Stripe).apiListSessions},
-	{"GET /v1/checkout/sessions/{id}", (*Stripe).apiGetSession},
+	{"GET /v1/checkout/sessions", sessions.list},
+	{"GET /v1/checkout/sessions/{id}", sessions.get},
+	{"GET /v1/checkout/sessions/{id}/line_items", (*Stripe).apiListItems},
 	{"POST /v1/checkout/sessions/{id}/expire", (*Stripe).apiExpireSession},
-	{"GET /v1/payment_intents/{id}", (*Stripe).apiGetIntent},
-	{"GET /v1/events", (*Stripe).apiListEvents},
-	{"GET /v1/events/{id}", (*Stripe).apiGetEvent},
+	{"GET /v1/payment_pages/{id}", (*Stripe).apiGetPage},
+	{"POST /v1/payment_pages/{id}/confirm", (*Stripe).apiConfirmPage},
+	{"POST /v1/payment_intents", (*Stripe).apiCreateIntent},
+	{"GET /v1/payment_intents", intents.list},
+	{"GET /v1/payment_intents/{id}", intents.get},
+	{"POST /v1/payment_intents/{id}/confirm", (*Stripe).apiConfirmIntent},
+	{"POST /v1/payment_intents/{id}/cancel", (*Stripe).apiCancelIntent},
+	{"POST /v1/payment_methods", (*Stripe).apiCreateMethod},
+	{"GET /v1/payment_methods/{id}", methods.get},
+	{"GET /v1/charges", charges.list},
+	{"GET /v1/charges/{id}", charges.get},
+	{"POST /v1/refunds", (*Stripe).apiCreateRefund},
+	{"GET /v1/refunds", refunds.list},
+	{"GET /v1/refunds/{id}", refunds.get},
+	{"POST /v1/refunds/{id}", (*Stripe).apiUpdateRefund},
+	{"GET /v1/disputes", disputes.list},
+	{"GET /v1/disputes/{id}", disputes.get},
+	{"POST /v1/disputes/{id}", (*Stripe).apiUpdateDispute},
+	{"POST /v1/disputes/{id}/close", (*Stripe).apiCloseDispute},
+	{"POST /v1/products", (*Stripe).apiCreateProduct},
+	{"GET /v1/products", products.list},
+	{"GET /v1/products/{id}", products.get},
+	{"POST /v1/prices", (*Stripe).apiCreatePrice},
+	{"GET /v1/prices", prices.list},
+	{"GET /v1/prices/{id}", prices.get},
+	{"GET /v1/events", events.list},
+	{"GET /v1/events/{id}", events.get},
+	{"POST /v1/events/{id}/retry", (*Stripe).apiRetryEvent},
+	{"GET /v1/webhook_endpoints", endpoints.list},
+	{"GET /v1/webhook_endpoints/{id}", endpoints.get},
 }
 
 func (s *Stripe) routes() *http.ServeMux {
@@ -44,7 +74,7 @@ func (s *Stripe) routes() *http.ServeMux {
 		mux.HandleFunc(op.route, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, op) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, operation{"other", func(*Stripe, params, string) (func(cause) (any, *apiError), *apiError) {
+		s.serve(w, r, operation{"other", func(*Stripe, params, string) (work, *apiError) {
 			return nil, withStatus(http.StatusNotFound, invalid("", "", "Unrecognized request URL (%s: %s).", r.Method, r.URL.Path))
 		}})
 	})
@@ -137,7 +167,7 @@ func (s *Stripe) handle(w http.ResponseWriter, r *http.Request, op operation, re
 	}
 
 	s.mu.Lock()
-	s.expireDue()
+	s.wake()
 	s.pump()
 	chaos := s.faultOf(r, op.route, p)
 	// Rate limits come before everything that a key protects.
@@ -248,199 +278,4 @@ func readParams(w http.ResponseWriter, r *http.Request) (params, *apiError) {
 		}
 	}
 	return parseParams(form), nil
-}
-
-func (s *Stripe) apiCreateSession(p params, _ string) (func(cause) (any, *apiError), *apiError) {
-	ss, expand, err := s.newSession(p)
-	if err != nil {
-		return nil, err
-	}
-	return func(cause) (any, *apiError) {
-		s.add(ss)
-		return ss.json(expand), nil
-	}, nil
-}
-
-func (s *Stripe) apiGetSession(p params, id string) (func(cause) (any, *apiError), *apiError) {
-	if err := p.check([]string{"expand.#"}, nil); err != nil {
-		return nil, err
-	}
-	expand, err := p.expansion(sessionExpansions, "")
-	if err != nil {
-		return nil, err
-	}
-	return func(cause) (any, *apiError) {
-		ss := s.byID[id]
-		if ss == nil {
-			return nil, missing("checkout.session", "session", id)
-		}
-		return ss.json(expand), nil
-	}, nil
-}
-
-func (s *Stripe) apiExpireSession(p params, id string) (func(cause) (any, *apiError), *apiError) {
-	if err := p.check([]string{"expand.#"}, nil); err != nil {
-		return nil, err
-	}
-	expand, err := p.expansion(sessionExpansions, "")
-	if err != nil {
-		return nil, err
-	}
-	return func(c cause) (any, *apiError) {
-		ss := s.byID[id]
-		switch {
-		case ss == nil:
-			return nil, missing("checkout.session", "session", id)
-		case ss.status != "open":
-			return nil, invalid("", "", "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of `%s`.", ss.status)
-		}
-		s.expire(ss, c)
-		return ss.json(expand), nil
-	}, nil
-}
-
-var createdParams = []string{"created", "created.gt", "created.gte", "created.lt", "created.lte"}
-
-func (s *Stripe) apiListSessions(p params, _ string) (func(cause) (any, *apiError), *apiError) {
-	if err := p.check(append(append([]string{"payment_intent", "status", "customer", "customer_details.email"}, pageParams...), createdParams...), []string{"payment_link", "subscription"}); err != nil {
-		return nil, err
-	}
-	if err := p.oneOf("status", "open", "complete", "expired"); err != nil {
-		return nil, err
-	}
-	expand, err := p.expansion(sessionExpansions, "data.")
-	if err != nil {
-		return nil, err
-	}
-	pg, err := p.page()
-	if err != nil {
-		return nil, err
-	}
-	created, err := p.span("created")
-	if err != nil {
-		return nil, err
-	}
-	return func(cause) (any, *apiError) {
-		intent, byIntent := p["payment_intent"]
-		if byIntent && s.intents[intent] == nil {
-			return nil, missing("payment_intent", "payment_intent", intent)
-		}
-		var ids []string
-		for i := len(s.sessions) - 1; i >= 0; i-- {
-			ss := s.sessions[i]
-			email := ss.email
-			if ss.payer != nil {
-				email = ss.payer.email
-			}
-			if byIntent && (ss.intent == nil || ss.intent.id != intent) || !fits(p, "status", ss.status) || !fits(p, "customer", ss.customer) ||
-				!fits(p, "customer_details[email]", email) || !created.holds(ss.created) {
-				continue
-			}
-			ids = append(ids, ss.id)
-		}
-		return list("/v1/checkout/sessions", ids, pg, "checkout.session", func(id string) any { return s.byID[id].json(expand) })
-	}, nil
-}
-
-func fits(p params, name, value string) bool {
-	want, given := p[name]
-	return !given || want == value
-}
-
-func list(url string, ids []string, pg page, kind string, show func(id string) any) (any, *apiError) {
-	ids, more, ok := pg.cut(ids)
-	if !ok {
-		if pg.after != "" {
-			return nil, withStatus(http.StatusBadRequest, missing(kind, "starting_after", pg.after))
-		}
-		return nil, withStatus(http.StatusBadRequest, missing(kind, "ending_before", pg.before))
-	}
-	data := []any{}
-	for _, id := range ids {
-		data = append(data, show(id))
-	}
-	return map[string]any{"object": "list", "url": url, "has_more": more, "data": data}, nil
-}
-
-func (s *Stripe) apiGetIntent(p params, id string) (func(cause) (any, *apiError), *apiError) {
-	if err := p.check([]string{"expand.#", "client_secret"}, nil); err != nil {
-		return nil, err
-	}
-	expand, err := p.expansion(intentExpansions, "")
-	if err != nil {
-		return nil, err
-	}
-	return func(cause) (any, *apiError) {
-		pi := s.intents[id]
-		if pi == nil {
-			return nil, missing("payment_intent", "intent", id)
-		}
-		return pi.json(expand), nil
-	}, nil
-}
-
-func (s *Stripe) apiGetEvent(p params, id string) (func(cause) (any, *apiError), *apiError) {
-	if err := p.check([]string{"expand.#"}, nil); err != nil {
-		return nil, err
-	}
-	return func(cause) (any, *apiError) {
-		e := s.eventByID[id]
-		if e == nil || s.forgotten(e) {
-			return nil, missing("event", "id", id)
-		}
-		return e.json(), nil
-	}, nil
-}
-
-func (s *Stripe) apiListEvents(p params, _ string) (func(cause) (any, *apiError), *apiError) {
-	if err := p.check(append(append([]string{"type", "types.#", "delivery_success"}, pageParams...), createdParams...), nil); err != nil {
-		return nil, err
-	}
-	pg, err := p.page()
-	if err != nil {
-		return nil, err
-	}
-	created, err := p.span("created")
-	if err != nil {
-		return nil, err
-	}
-	success, err := p.boolean("delivery_success")
-	if err != nil {
-		return nil, err
-	}
-	types := p.list("types")
-	if t, ok := p["type"]; ok {
-		if len(types) > 0 {
-			return nil, invalid("", "types", "You may only specify one of these parameters: type, types.")
-		}
-		types = []string{t}
-	}
-	if len(types) > 20 {
-		return nil, invalid("", "types", "You may only specify up to 20 types.")
-	}
-	_, bySuccess := p["delivery_success"]
-	return func(cause) (any, *apiError) {
-		var ids []string
-		for i := len(s.events) - 1; i >= 0; i-- {
-			e := s.events[i]
-			if s.forgotten(e) {
-				break // and all before it
-			}
-			if len(types) > 0 && !anyType(types, e.kind) || !created.holds(e.created) || bySuccess && success != (e.pending() == 0) {
-				continue
-			}
-			ids = append(ids, e.id)
-		}
-		return list("/v1/events", ids, pg, "event", func(id string) any { return s.eventByID[id].json() })
-	}, nil
-}
-
-// anyType reports whether a type is among patterns such as "checkout.session.*" or "*".
-func anyType(patterns []string, kind string) bool {
-	for _, pattern := range patterns {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(kind, prefix) || pattern == kind {
-			return true
-		}
-	}
-	return false
 }

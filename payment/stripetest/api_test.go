@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -398,7 +400,7 @@ func TestAuthAndUnknown(t *testing.T) {
 	}{
 		"no key":         {"GET", "/v1/events", "", 401, ""},
 		"wrong key":      {"GET", "/v1/events", "sk_test_wrong_1234567890", 401, ""},
-		"other path":     {"GET", "/v1/refunds", "sk_test_right_1234567890", 404, ""},
+		"other path":     {"GET", "/v1/customers", "sk_test_right_1234567890", 404, ""},
 		"other method":   {"DELETE", "/v1/events", "sk_test_right_1234567890", 404, ""},
 		"no session":     {"GET", "/v1/checkout/sessions/cs_x", "sk_test_right_1234567890", 404, "resource_missing"},
 		"no intent":      {"GET", "/v1/payment_intents/pi_x", "sk_test_right_1234567890", 404, "resource_missing"},
@@ -643,9 +645,21 @@ func TestAClientThatLeavesAtTheGate(t *testing.T) {
 	assert.Len(t, srv.Sessions(), 1)
 }
 
+func TestDocTellsEveryRoute(t *testing.T) {
+	routes := func(file, pattern string) (found []string) {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1) {
+			found = append(found, m[1]+" "+m[2])
+		}
+		return found
+	}
+	assert.ElementsMatch(t, routes("api.go", `\{"(GET|POST) (/v1/[^"]*)"`), routes("doc.go", `(?m)^//\t(GET|POST) +(/v1/\S*)`))
+}
+
 func TestFailRefusesNonsense(t *testing.T) {
 	srv := start(t, stripetest.Config{})
-	assert.Panics(t, func() { srv.Fail("POST /v1/refunds", stripetest.Fault{Status: 500}) })
+	assert.Panics(t, func() { srv.Fail("POST /v1/customers", stripetest.Fault{Status: 500}) })
 	assert.Panics(t, func() { srv.Fail(createRoute, stripetest.Fault{Status: 404}) })
 	assert.Panics(t, func() { srv.Fail(createRoute, stripetest.Fault{Status: 429, Done: true}) })
 	assert.Panics(t, func() { srv.Count("nowhere") })

@@ -116,12 +116,12 @@ func choose(roll float64, rates []float64) int {
 }
 
 func (s *Stripe) doubles(e *event, ep *endpoint) bool {
-	return s.roll("duplicate", e.id, strconv.Itoa(ep.number)) < s.chaos.Duplicate
+	return s.roll("duplicate", e.id, ep.id) < s.chaos.Duplicate
 }
 
 // name is what a roll for a parcel depends on, and what the roll is for.
 func (p *parcel) name(purpose ...string) []string {
-	return append(purpose, p.event.id, strconv.Itoa(p.endpoint.number), strconv.Itoa(p.copy))
+	return append(purpose, p.event.id, p.endpoint.id, strconv.Itoa(p.copy))
 }
 
 func (s *Stripe) lastOf(p *parcel) float64 {
@@ -220,7 +220,7 @@ func (s *Stripe) faultOf(r *http.Request, route string, p params) Fault {
 		return Fault{}
 	}
 	about := r.PathValue("id")
-	for _, name := range []string{"client_reference_id", "payment_intent"} {
+	for _, name := range []string{"client_reference_id", "payment_intent", "charge"} {
 		if about == "" {
 			about = p[name]
 		}

@@ -106,27 +106,26 @@ func (s *Stripe) forgotten(e *event) bool {
 	return e.created <= s.cfg.Now().Add(-eventLife).Unix()
 }
 
-// Tick lets the stand-in look at its clock: open sessions whose time has come expire, with their event, and deliveries
-// that are due leave. Requests and every other method look for sessions too; only a Config.Now that moves while nothing
-// else happens needs it.
+// Tick lets the stand-in look at its clock: open sessions whose time has come expire, and slow banks answer, with their
+// events. Requests and every other method do so too; only a Config.Now that moves while nothing else happens needs it.
 func (s *Stripe) Tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireDue()
+	s.wake()
 	s.recall(s.deliveryTime())
 	s.pump()
 }
 
-// nextDue is when the next delivery or expiry is due; ok is false when nothing is.
+// nextDue is when the next delivery, or anything else, is due; ok is false when nothing is.
 func (s *Stripe) nextDue() (at time.Time, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return at, false
 	}
-	if at, ok = s.nextLater(); s.nextExpiry != 0 {
-		if expiry := time.Unix(s.nextExpiry, 0); !ok || expiry.Before(at) {
-			return expiry, true
+	if at, ok = s.nextLater(); len(s.alarms) > 0 {
+		if first := time.Unix(s.alarms[0].at, 0); !ok || first.Before(at) {
+			return first, true
 		}
 	}
 	return at, ok
@@ -137,7 +136,7 @@ func (s *Stripe) nextDue() (at time.Time, ok bool) {
 func (s *Stripe) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireDue()
+	s.wake()
 	s.pump()
 	type mark struct {
 		p     *parcel

@@ -13,15 +13,30 @@ import (
 )
 
 type endpoint struct {
-	number  int // of those added before it
+	head
 	url     string
 	secrets []string
 	types   []string
-	removed bool
+}
+
+var endpoints = kind[*endpoint]{
+	name: "webhook endpoint", param: "webhook_endpoint", path: "/v1/webhook_endpoints",
+	shelf: func(s *Stripe) *shelf[*endpoint] { return &s.endpoints },
+}
+
+func (ep *endpoint) json(expansion) map[string]any {
+	types := ep.types
+	if len(types) == 0 {
+		types = []string{"*"}
+	}
+	return map[string]any{
+		"id": ep.id, "object": "webhook_endpoint", "api_version": APIVersion, "application": nil, "created": ep.created, "description": nil,
+		"enabled_events": types, "livemode": false, "metadata": map[string]string{}, "status": "enabled", "url": ep.url,
+	}
 }
 
 func (ep *endpoint) wants(kind string) bool {
-	return !ep.removed && (len(ep.types) == 0 || anyType(ep.types, kind))
+	return len(ep.types) == 0 || anyType(ep.types, kind)
 }
 
 // AddEndpoint makes the stand-in send events to a URL, signed with a secret (empty: Config.WebhookSecret): the types
@@ -40,9 +55,8 @@ func (s *Stripe) AddEndpoint(rawURL, secret string, types ...string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endpoints = append(s.endpoints, &endpoint{
-		number: len(s.endpoints), url: rawURL, secrets: []string{secret}, types: append([]string(nil), types...),
-	})
+	defer s.named("webhook endpoint")()
+	s.endpoints.add(&endpoint{head: head{s.id("we_1", 23), s.now()}, url: rawURL, secrets: []string{secret}, types: append([]string(nil), types...)})
 	return nil
 }
 
@@ -58,8 +72,8 @@ func (s *Stripe) SetSecrets(rawURL string, secrets ...string) error {
 // RemoveEndpoint stops the deliveries to a URL. Those not yet answered are given up.
 func (s *Stripe) RemoveEndpoint(rawURL string) error {
 	return s.eachEndpoint(rawURL, func(ep *endpoint) {
-		ep.removed = true
-		for _, e := range s.events {
+		s.endpoints.remove(ep)
+		for _, e := range s.events.all {
 			for _, p := range e.parcels {
 				if p.endpoint == ep && p.state == waiting {
 					s.become(p, givenUp)
@@ -74,8 +88,8 @@ func (s *Stripe) eachEndpoint(rawURL string, do func(*endpoint)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := false
-	for _, ep := range s.endpoints {
-		if ep.url == rawURL && !ep.removed {
+	for _, ep := range slices.Clone(s.endpoints.all) {
+		if ep.url == rawURL {
 			found = true
 			do(ep)
 		}
@@ -90,7 +104,7 @@ func (s *Stripe) eachEndpoint(rawURL string, do func(*endpoint)) error {
 type parcel struct {
 	event    *event
 	endpoint *endpoint
-	copy     int // 0 is the first
+	copy     int // among all of the event
 	attempts int // begun
 	ended    int // those that are over, with all that follows planned
 	state    parcelState
@@ -123,9 +137,10 @@ func (s *Stripe) become(p *parcel, state parcelState) {
 func (s *Stripe) pack(e *event, ep *endpoint) []*parcel {
 	made := []*parcel{{event: e, endpoint: ep}}
 	if s.doubles(e, ep) {
-		made = append(made, &parcel{event: e, endpoint: ep, copy: 1})
+		made = append(made, &parcel{event: e, endpoint: ep})
 	}
-	for _, p := range made {
+	for i, p := range made {
+		p.copy = len(e.parcels) + i
 		p.last = s.lastOf(p)
 		if d := s.delayOf(p); d > 0 && !s.held {
 			s.later(p, d)
@@ -183,7 +198,7 @@ func (s *Stripe) later(p *parcel, d time.Duration) {
 		s.putOff = append(s.putOff, p)
 	}
 	p.due = s.deliveryTime().Add(d)
-	s.setAlarm()
+	s.setBell()
 }
 
 func (s *Stripe) deliveryTime() time.Time {
@@ -203,16 +218,16 @@ func (s *Stripe) nextLater() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// setAlarm has Tick called when the next parcel is due. A Clock does that itself.
-func (s *Stripe) setAlarm() {
+// setBell has Tick called when the next parcel is due. A Clock does that itself.
+func (s *Stripe) setBell() {
 	if s.cfg.Clock != nil {
 		return
 	}
-	if s.alarm != nil {
-		s.alarm.Stop()
+	if s.bell != nil {
+		s.bell.Stop()
 	}
 	if at, ok := s.nextLater(); ok && !s.closed {
-		s.alarm = time.AfterFunc(time.Until(at), s.Tick)
+		s.bell = time.AfterFunc(time.Until(at), s.Tick)
 	}
 }
 
@@ -231,7 +246,7 @@ func (s *Stripe) recall(until time.Time) {
 	for _, p := range due {
 		s.enqueue(p)
 	}
-	s.setAlarm()
+	s.setBell()
 }
 
 // retry plans what follows an attempt.
@@ -281,7 +296,7 @@ func (s *Stripe) attemptOnce(p *parcel) Delivery {
 	p.attempts++
 	d := Delivery{EventID: p.event.id, EventType: p.event.kind, Endpoint: p.endpoint.url, Attempt: p.attempts, At: s.cfg.Now()}
 	mishap := s.mishapOf(p)
-	payload := encode(p.event.json())
+	payload := encode(p.event.json(nil))
 	signature := sign(payload, d.At, p.endpoint.secrets...)
 	s.mu.Unlock()
 
@@ -359,14 +374,14 @@ func (s *Stripe) Release() {
 // the same time; calls of Deliver at the same time are independent.
 func (s *Stripe) Deliver(eventID string) ([]Delivery, error) {
 	s.mu.Lock()
-	s.expireDue()
-	e := s.eventByID[eventID]
+	s.wake()
+	e := s.events.byID[eventID]
 	if e == nil || s.closed {
 		s.mu.Unlock()
 		return nil, errors.New("stripetest: no such event, or closed")
 	}
 	var parcels []*parcel
-	for _, ep := range s.endpoints {
+	for _, ep := range s.endpoints.all {
 		if !ep.wants(e.kind) {
 			continue
 		}
@@ -394,7 +409,7 @@ func (s *Stripe) take(parcels []*parcel) {
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(p *parcel) bool { return !p.queued })
 	s.putOff = slices.DeleteFunc(s.putOff, func(p *parcel) bool { return p.due.IsZero() })
-	s.setAlarm()
+	s.setBell()
 }
 
 // send makes one attempt of each parcel, all at the same time, and puts those that failed back. The caller has
@@ -425,7 +440,7 @@ func (s *Stripe) send(parcels []*parcel) []Delivery {
 // the Chaos's own), the copies of an event at the same time.
 func (s *Stripe) DeliverAll() []Delivery {
 	s.mu.Lock()
-	s.expireDue()
+	s.wake()
 	var batches [][]*parcel
 	for len(s.queue) > 0 && !s.closed {
 		p := s.next()
@@ -452,7 +467,7 @@ func (s *Stripe) DeliverAll() []Delivery {
 func (s *Stripe) Wait(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		s.expireDue()
+		s.wake()
 		s.pump()
 		left, held, closed, settled, idle := s.waiting, s.held, s.closed, s.settled, len(s.flying) == 0
 		stands := s.cfg.Clock != nil && len(s.queue) == 0 && len(s.putOff) > 0

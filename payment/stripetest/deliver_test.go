@@ -313,3 +313,75 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, len(arrived), 90, "four attempts at a third refused each")
 }
+
+func TestResendThroughTheAPI(t *testing.T) {
+	srv := start(t, stripetest.Config{})
+	sc := api(srv, srv.SecretKey)
+	one, two, other := listen(t, nil), listen(t, nil), listen(t, nil)
+	require.NoError(t, srv.AddEndpoint(one.URL, testSecret))
+	require.NoError(t, srv.AddEndpoint(two.URL, testSecret, "checkout.session.*"))
+	require.NoError(t, srv.AddEndpoint(other.URL, testSecret, "customer.created"))
+	paid(t, srv)
+	settle(t, srv)
+	events := srv.Events()
+	completed := "/v1/events/" + events[3].ID + "/retry"
+
+	var ids []string
+	it := sc.WebhookEndpoints.List(nil)
+	for it.Next() {
+		ids = append(ids, it.WebhookEndpoint().ID)
+	}
+	require.NoError(t, it.Err())
+	require.Len(t, ids, 3)
+	we, err := sc.WebhookEndpoints.Get(ids[1], nil) // the newest is the first
+	require.NoError(t, err)
+	assert.Equal(t, two.URL, we.URL)
+	assert.Equal(t, []string{"checkout.session.*"}, we.EnabledEvents)
+	assert.Equal(t, "enabled", we.Status)
+	assert.Empty(t, we.Secret)
+	we, err = sc.WebhookEndpoints.Get(ids[2], nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"*"}, we.EnabledEvents)
+
+	status, body, _ := raw(t, srv, "POST", completed, srv.SecretKey, form("for_stripecli", "true"))
+	assert.Equal(t, 200, status)
+	assert.Equal(t, events[3].ID, body["id"])
+	settle(t, srv)
+	assert.Equal(t, 5, len(one.types()))
+	assert.Equal(t, []string{"checkout.session.completed", "checkout.session.completed"}, two.types(), "everyone who wants it, again")
+	assert.Empty(t, other.types())
+	_, _, _ = raw(t, srv, "POST", completed, srv.SecretKey, form("webhook_endpoint", ids[1]))
+	settle(t, srv)
+	assert.Equal(t, 5, len(one.types()))
+	assert.Equal(t, 3, len(two.types()), "the one that is named")
+
+	require.NoError(t, srv.RemoveEndpoint(two.URL))
+	checkRefused(t, srv, map[string]refused{
+		"no event":         {"/v1/events/evt_x/retry", form(), 404, "resource_missing", "id"},
+		"no endpoint":      {completed, form("webhook_endpoint", "we_x"), 404, "resource_missing", "webhook_endpoint"},
+		"removed endpoint": {completed, form("webhook_endpoint", ids[1]), 404, "resource_missing", "webhook_endpoint"},
+		"another account":  {completed, form("account", "acct_1"), 400, "stripetest_unsupported", "account"},
+	})
+}
+
+func TestUndeliveredThroughTheAPI(t *testing.T) {
+	srv := start(t, stripetest.Config{RetryDelays: []time.Duration{}, Parallel: 1})
+	sc := api(srv, srv.SecretKey)
+	ep := listen(t, func(n int) int { return []int{200, 503, 200, 200, 200}[n] })
+	require.NoError(t, srv.AddEndpoint(ep.URL, testSecret))
+	paid(t, srv)
+	settle(t, srv)
+	list := func(success bool) (types []string) {
+		it := sc.Events.List(&stripe.EventListParams{DeliverySuccess: &success})
+		for it.Next() {
+			types = append(types, string(it.Event().Type))
+		}
+		require.NoError(t, it.Err())
+		return types
+	}
+	assert.Equal(t, []string{"charge.succeeded"}, list(false))
+	assert.Len(t, list(true), 3)
+	_, err := srv.Deliver(srv.Events()[1].ID)
+	require.NoError(t, err)
+	assert.Empty(t, list(false))
+}

@@ -1,5 +1,5 @@
 // Package stripetest is a stand-in for the part of Stripe that a booking service needs: checkout sessions, payment
-// intents, events, a pay page, and signed webhook deliveries. It is for tests and demos, as net/http/httptest is: no
+// intents, refunds, disputes, events, a pay page, and signed webhook deliveries. It is for tests and demos, as net/http/httptest is: no
 // account, no network, no money. It keeps everything in memory and listens on this machine only.
 //
 // # Starting
@@ -14,23 +14,75 @@
 //
 // New gives the same as an http.Handler, for a server of one's own.
 //
+// # Running alone
+//
+// For services in other languages, and to try things by hand, there is a command. With Stripe's own command-line tool:
+//
+//	$ go run github.com/carevia/stripebooking/payment/stripetest/cmd/stripetest -webhook http://127.0.0.1:8080/webhook
+//	…
+//	stripe trigger checkout.session.completed --api-key sk_test_stripetest --api-base http://127.0.0.1:12111
+//
+// and then, in another terminal, with the service on port 8080 and STRIPE_WEBHOOK_SECRET=whsec_stripetest:
+//
+//	$ alias st='stripe --api-key sk_test_stripetest --api-base http://127.0.0.1:12111'
+//	$ st trigger checkout.session.completed --add 'checkout_session:metadata[userId]=ada'
+//	$ st payment_intents list --limit 1
+//	$ st refunds create --payment-intent pi_… --amount 1000
+//	$ st events list --type 'checkout.session.*'
+//	$ st events resend evt_…
+//
+// With -chaos much goes wrong, as the section on chaos says.
+//
+// The tool forwards no events by "stripe listen", since that speaks to Stripe alone: -webhook is for that.
+//
 // # What it answers
 //
-//	POST /v1/checkout/sessions                mode payment; line items with price_data; metadata on the session and its intent
-//	GET  /v1/checkout/sessions                payment_intent, status, customer, created[…], limit, starting_after, ending_before
-//	GET  /v1/checkout/sessions/{id}           expand[]: payment_intent, payment_intent.latest_charge, line_items
-//	POST /v1/checkout/sessions/{id}/expire    only while it is open
-//	GET  /v1/payment_intents/{id}             expand[]: latest_charge
-//	GET  /v1/events                           type, types[], created[…], delivery_success, paged as above
+//	POST /v1/checkout/sessions                 mode payment; line items with price or price_data; metadata on the session and its intent
+//	GET  /v1/checkout/sessions                 payment_intent, status, customer, created[…], limit, starting_after, ending_before
+//	GET  /v1/checkout/sessions/{id}            expand[]: payment_intent, payment_intent.latest_charge, line_items
+//	GET  /v1/checkout/sessions/{id}/line_items
+//	POST /v1/checkout/sessions/{id}/expire     only while it is open
+//	GET  /v1/payment_pages/{id}                what the pay page asks; not documented by Stripe, but its tool uses it
+//	POST /v1/payment_pages/{id}/confirm        payment_method, expected_amount
+//	POST /v1/payment_intents                   confirm=true or not; captured at once
+//	GET  /v1/payment_intents                   customer
+//	GET  /v1/payment_intents/{id}              expand[]: latest_charge, payment_method
+//	POST /v1/payment_intents/{id}/confirm      not those of sessions, neither cancel
+//	POST /v1/payment_intents/{id}/cancel
+//	POST /v1/payment_methods                   card or sepa_debit, of Stripe's test numbers and tokens
+//	GET  /v1/payment_methods/{id}
+//	GET  /v1/charges                           payment_intent, customer, transfer_group
+//	GET  /v1/charges/{id}                      expand[]: refunds, dispute, payment_intent
+//	POST /v1/refunds                           of a charge or an intent, whole or in part
+//	GET  /v1/refunds                           charge, payment_intent
+//	GET  /v1/refunds/{id}                      expand[]: charge, payment_intent
+//	POST /v1/refunds/{id}                      metadata
+//	GET  /v1/disputes                          charge, payment_intent
+//	GET  /v1/disputes/{id}                     expand[]: charge, payment_intent
+//	POST /v1/disputes/{id}                     evidence without files, submit, metadata
+//	POST /v1/disputes/{id}/close
+//	POST /v1/products
+//	GET  /v1/products                          active
+//	GET  /v1/products/{id}
+//	POST /v1/prices                            of one payment, not recurring; product or product_data
+//	GET  /v1/prices                            active, currency, product, type
+//	GET  /v1/prices/{id}                       expand[]: product
+//	GET  /v1/events                            type, types[], created[…], delivery_success
 //	GET  /v1/events/{id}
-//	GET  /pay/{id}                            the page that a session's url leads to
-//	POST /pay/{id}                            its form, action=pay, bank, decline or cancel: 303 back to the site, 402 when declined
+//	POST /v1/events/{id}/retry                 the tool's "events resend": to webhook_endpoint, or to all that want it
+//	GET  /v1/webhook_endpoints                 those of AddEndpoint
+//	GET  /v1/webhook_endpoints/{id}
+//	GET  /pay/{id}                             the page that a session's url leads to
+//	POST /pay/{id}                             its form, action=pay, bank, decline or cancel: 303 back to the site, 402 when declined
+//
+// Lists are paged and take created[…] alike.
 //
 // Answers have the shape of API version 2023-10-16, whatever version is asked for. Requests are checked as Stripe checks
 // them, with its error bodies: required and unknown parameters, currencies and their steps, minimum and maximum amounts,
-// metadata's limits, URLs, expires_at between 30 minutes and 24 hours ahead. What Stripe knows and the stand-in does not
-// (mode subscription, discounts, tax, shipping, prices made before) is refused with the code stripetest_unsupported,
-// never ignored. Connected accounts are not there.
+// metadata's limits, URLs, expires_at between 30 minutes and 24 hours ahead, wrong states. What Stripe knows and the
+// stand-in does not (mode subscription, discounts, tax, shipping, capturing later, 3D Secure) is refused with the code
+// stripetest_unsupported, never ignored, and a path it does not know with 404. Customers' ids are taken as they are.
+// Connected accounts are not there.
 //
 // Idempotency keys work as documented (https://docs.stripe.com/api/idempotent_requests): the same key and parameters
 // get the stored status and body, a stored 500 too, with the header Idempotent-Replayed; other parameters or another
@@ -45,6 +97,13 @@
 // its attempts share one. CreateSession makes a session without a request, for sites that make their own; it can
 // also have a tax, a shipping cost or a discount, so that amount_total differs from amount_subtotal. Emit makes any
 // event.
+//
+// Through the API, Stripe's test cards (https://docs.stripe.com/testing) do what they do there: pm_card_visa and the other
+// brands pay, pm_card_chargeDeclined… are declined, pm_card_createDispute, …DisputeProductNotReceived and …DisputeInquiry
+// open a dispute after the payment, pm_card_pendingRefund and pm_card_refundFail make refunds change later; by token
+// (tok_visa) and number as well. The test accounts for SEPA debits of Austria and Germany answer at once or, the delayed
+// ones, after three minutes of Config.Now. What follows by itself comes after the request's answer, so that a delayed
+// payment is seen as processing, and before the next request.
 //
 // # Deliveries
 //
@@ -100,8 +159,8 @@
 // A Config.Seed reproduces the run. The same calls in the same order meet the same faults; and so that a test with many
 // customers at the same time is reproducible too, no decision depends on an order that the scheduler makes. It depends
 // on the seed, and for an event on its id, the endpoint (by the order in which they were added), the copy and the
-// attempt; for a request on its route, what it is about (the id in its path, client_reference_id or payment_intent), and
-// how many such came before. So give sessions a client_reference_id, and let no two customers share one. Still left to
+// attempt; for a request on its route, what it is about (the id in its path, client_reference_id, payment_intent or
+// charge), and how many such came before. So give sessions a client_reference_id, and let no two customers share one. Still left to
 // the scheduler is who comes first of those who are at the same session at the same time, and who among requests that
 // are about nothing, such as lists.
 //

@@ -7,13 +7,18 @@ import (
 )
 
 // apiError is an error as Stripe's API answers it. https://docs.stripe.com/api/errors
+// An intent keeps that of its last attempt.
 type apiError struct {
-	status  int
-	Code    string `json:"code,omitempty"`
-	DocURL  string `json:"doc_url,omitempty"`
-	Message string `json:"message"`
-	Param   string `json:"param,omitempty"`
-	Type    string `json:"type"`
+	status      int
+	Charge      string         `json:"charge,omitempty"`
+	Code        string         `json:"code,omitempty"`
+	DeclineCode string         `json:"decline_code,omitempty"`
+	DocURL      string         `json:"doc_url,omitempty"`
+	Message     string         `json:"message"`
+	Param       string         `json:"param,omitempty"`
+	Intent      map[string]any `json:"payment_intent,omitempty"`
+	Method      map[string]any `json:"payment_method,omitempty"`
+	Type        string         `json:"type"`
 }
 
 func (e *apiError) Error() string {
@@ -51,8 +56,36 @@ func missing(kind, param, id string) *apiError {
 	return withStatus(http.StatusNotFound, invalid("resource_missing", param, "No such %s: '%s'", kind, id))
 }
 
+// exclusive is for two parameters of which a request may have one.
+func exclusive(param, other string) *apiError {
+	return invalid("", param, "You may only specify one of these parameters: %s, %s.", other, param)
+}
+
 func missingParam(param string) *apiError {
 	return invalid("parameter_missing", param, "Missing required param: %s.", param)
+}
+
+func offStep(param, currency string) *apiError {
+	return invalid("", param, "Amounts in %s must be a multiple of %d.", currency, step(currency))
+}
+
+// declined is what a bank says about a card. https://docs.stripe.com/declines/codes
+func declined(code string) *apiError {
+	e := &apiError{status: http.StatusPaymentRequired, Type: "card_error", Code: "card_declined", DeclineCode: code, Message: "Your card was declined."}
+	switch code {
+	case "":
+		e.DeclineCode = "generic_decline"
+	case "insufficient_funds":
+		e.Message = "Your card has insufficient funds."
+	case "expired_card":
+		e.Code, e.Message = code, "Your card has expired."
+	case "incorrect_cvc":
+		e.Code, e.Message = code, "Your card's security code is incorrect."
+	case "processing_error":
+		e.Code, e.Message = code, "An error occurred while processing your card. Try again in a little bit."
+	}
+	e.DocURL = docURL(e.Code)
+	return e
 }
 
 // faultError is the body of an answer that a Fault asked for.

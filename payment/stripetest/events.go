@@ -2,6 +2,8 @@ package stripetest
 
 import (
 	"encoding/json"
+	"reflect"
+	"strings"
 	"time"
 )
 
@@ -14,12 +16,51 @@ type Event struct {
 }
 
 type event struct {
-	id, kind, objectID string
-	created            int64
-	object             json.RawMessage
-	request            string // the API request that caused it, if any
-	key                string // its idempotency key
-	parcels            []*parcel
+	head
+	kind, objectID string
+	object         json.RawMessage
+	previous       map[string]any // what the object had before, if the event is about a change
+	request        string         // the API request that caused it, if any
+	key            string         // its idempotency key
+	parcels        []*parcel
+}
+
+var events = kind[*event]{
+	name: "event", param: "id", path: "/v1/events",
+	more: []string{"type", "types.#", "delivery_success"}, narrow: narrowEvents,
+	shelf: func(s *Stripe) *shelf[*event] { return &s.events },
+	gone:  (*Stripe).forgotten,
+}
+
+func narrowEvents(_ *Stripe, p params) (func(e *event) bool, *apiError) {
+	success, err := p.boolean("delivery_success")
+	if err != nil {
+		return nil, err
+	}
+	_, bySuccess := p["delivery_success"]
+	types := p.list("types")
+	if t, ok := p["type"]; ok {
+		if len(types) > 0 {
+			return nil, exclusive("types", "type")
+		}
+		types = []string{t}
+	}
+	if len(types) > 20 {
+		return nil, invalid("", "types", "You may only specify up to 20 types.")
+	}
+	return func(e *event) bool {
+		return (len(types) == 0 || anyType(types, e.kind)) && (!bySuccess || success == (e.pending() == 0))
+	}, nil
+}
+
+// anyType reports whether a type is among patterns such as "checkout.session.*" or "*".
+func anyType(patterns []string, kind string) bool {
+	for _, pattern := range patterns {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(kind, prefix) || pattern == kind {
+			return true
+		}
+	}
+	return false
 }
 
 // pending is how many endpoints have not taken the event yet.
@@ -38,16 +79,20 @@ func (e *event) pending() int {
 	return n
 }
 
-func (e *event) json() map[string]any {
+func (e *event) json(expansion) map[string]any {
+	data := map[string]any{"object": e.object}
+	if e.previous != nil {
+		data["previous_attributes"] = e.previous
+	}
 	return map[string]any{
 		"id": e.id, "object": "event", "api_version": APIVersion, "created": e.created,
-		"data": map[string]any{"object": e.object}, "livemode": false, "pending_webhooks": e.pending(),
+		"data": data, "livemode": false, "pending_webhooks": e.pending(),
 		"request": map[string]any{"id": null(e.request), "idempotency_key": null(e.key)}, "type": e.kind,
 	}
 }
 
 func (e *event) export() Event {
-	return Event{ID: e.id, Type: e.kind, ObjectID: e.objectID, Created: time.Unix(e.created, 0).UTC(), Payload: encode(e.json())}
+	return Event{ID: e.id, Type: e.kind, ObjectID: e.objectID, Created: time.Unix(e.created, 0).UTC(), Payload: encode(e.json(nil))}
 }
 
 // cause is the API request an event comes from; empty for what customers do.
@@ -55,16 +100,24 @@ type cause struct{ request, key string }
 
 // emit makes an event of an object as it is now, and a parcel for every endpoint that wants it.
 func (s *Stripe) emit(kind string, object map[string]any, c cause) *event {
+	return s.emitChange(kind, nil, object, c)
+}
+
+// emitChange is emit for an object that was another before.
+func (s *Stripe) emitChange(kind string, before, object map[string]any, c cause) *event {
 	prefix := "evt_1"
-	if object["object"] == "payment_intent" || object["object"] == "charge" {
+	switch object["object"] {
+	case "payment_intent", "charge", "refund":
 		prefix = "evt_3"
 	}
 	id, _ := object["id"].(string)
 	defer s.named(id)()
-	e := &event{id: s.id(prefix, 23), kind: kind, objectID: id, created: s.now(), object: encode(object), request: c.request, key: c.key}
-	s.events = append(s.events, e)
-	s.eventByID[e.id] = e
-	for _, ep := range s.endpoints {
+	e := &event{head: head{s.id(prefix, 23), s.now()}, kind: kind, objectID: id, object: encode(object), request: c.request, key: c.key}
+	if before != nil {
+		e.previous = changed(plain(before), plain(object))
+	}
+	s.events.add(e)
+	for _, ep := range s.endpoints.all {
 		if ep.wants(kind) {
 			s.pack(e, ep)
 		}
@@ -72,13 +125,43 @@ func (s *Stripe) emit(kind string, object map[string]any, c cause) *event {
 	return e
 }
 
+// changed is what an object had where it is another now; null stands for what is new.
+func changed(before, now map[string]any) map[string]any {
+	out := map[string]any{}
+	for name := range now {
+		if _, ok := before[name]; !ok {
+			out[name] = nil
+		}
+	}
+	for name, old := range before {
+		inner, ok := old.(map[string]any)
+		current, both := now[name].(map[string]any)
+		switch {
+		case reflect.DeepEqual(old, now[name]):
+		case ok && both:
+			out[name] = changed(inner, current)
+		default:
+			out[name] = old
+		}
+	}
+	return out
+}
+
+// plain is an object as its JSON is read.
+func plain(object map[string]any) (m map[string]any) {
+	if err := json.Unmarshal(encode(object), &m); err != nil {
+		panic("stripetest: " + err.Error()) // our own JSON
+	}
+	return m
+}
+
 // Events are all events so far, oldest first.
 func (s *Stripe) Events() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireDue()
-	out := make([]Event, len(s.events))
-	for i, e := range s.events {
+	s.wake()
+	out := make([]Event, len(s.events.all))
+	for i, e := range s.events.all {
 		out[i] = e.export()
 	}
 	s.pump()
@@ -93,4 +176,33 @@ func (s *Stripe) Emit(eventType string, object map[string]any) Event {
 	e := s.emit(eventType, object, cause{})
 	s.pump()
 	return e.export()
+}
+
+// apiRetryEvent is what Stripe's command-line tool asks for "stripe events resend". Without an endpoint Stripe sends to the
+// tool's own listeners, which are not there, so that all endpoints get the event.
+func (s *Stripe) apiRetryEvent(p params, id string) (work, *apiError) {
+	get, e, err := events.target(s, p, id, []string{"webhook_endpoint", "for_stripecli"}, []string{"account"})
+	if err != nil {
+		return nil, err
+	}
+	to := s.endpoints.all
+	if id, ok := p["webhook_endpoint"]; ok {
+		ep, err := endpoints.find(s, "webhook_endpoint", id)
+		if err != nil {
+			return nil, err
+		}
+		to = []*endpoint{ep}
+	}
+	return func(cause) (any, *apiError) {
+		ev, err := get()
+		if err != nil {
+			return nil, err
+		}
+		for _, ep := range to {
+			if ep.wants(ev.kind) {
+				s.pack(ev, ep)
+			}
+		}
+		return ev.json(e), nil
+	}, nil
 }

@@ -3,83 +3,93 @@ package stripetest
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
 	"strings"
 )
 
-// The objects as they are kept, and as Stripe writes them in JSON at APIVersion.
+// The session, the payment intent and the charge as they are kept, and as Stripe writes them in JSON at APIVersion.
 
 type item struct {
-	id, price, product, name, description string
-	unit, quantity                        int64
-	metadata                              map[string]string
+	head
+	price    *price
+	quantity int64
 }
 
 type session struct {
-	id                 string
-	created, expiresAt int64
-	status             string // open, complete, expired
-	paymentStatus      string // unpaid, paid, no_payment_required
-	intent             *intent
-	items              []item
-	currency           string
-	subtotal, total    int64
-	tax, shipping      int64
-	discount           int64
-	metadata           map[string]string
-	clientReference    string
-	customer, email    string
-	payer              *payer // filled in on the pay page
-	successURL         string
-	cancelURL          string
-	url                string
-	methods            []string
-	dynamicMethods     bool // Stripe chose the methods
-	customerCreation   string
-	locale, submitType string
-	billingAddress     string
-	promotionCodes     *bool
-	phoneNumbers       bool
+	head
+	expiresAt        int64
+	status           string // open, complete, expired
+	paymentStatus    string // unpaid, paid, no_payment_required
+	intent           *intent
+	items            []*item
+	currency         string
+	subtotal, total  int64
+	tax, shipping    int64
+	discount         int64
+	metadata         map[string]string
+	clientReference  string
+	customer, email  string
+	payer            *payer // filled in on the pay page
+	successURL       string
+	cancelURL        string
+	url              string
+	methods          []string
+	dynamicMethods   bool // Stripe chose the methods
+	customerCreation string
+	locale           string
+	submitType       string
+	billingAddress   string
+	promotionCodes   *bool
+	phoneNumbers     bool
+	intentTerms      terms // for the payment intent, when there is one
+}
 
-	// for the payment intent, when there is one
-	intentMetadata          map[string]string
+// terms are what a payment intent is made with, by a session or a request of its own.
+type terms struct {
+	metadata                map[string]string
+	customer                string
 	description, receipt    string
 	descriptor, suffix      string
 	setupFutureUsage, group string
+	shipping                *shipping
 }
 
-type payer struct{ email, name, country, postalCode string }
+type address struct{ city, country, line1, line2, postalCode, state string }
+
+type payer struct {
+	email, name, phone string
+	address            address
+}
+
+type shipping struct {
+	name, phone, carrier, tracking string
+	address                        address
+}
 
 type intent struct {
-	id, secret string
-	created    int64
-	session    *session
-	status     string // requires_payment_method, processing, succeeded, canceled
-	methods    []string
-	method     string // id of the payment method
-	charge     *charge
-	lastError  *paymentError
-	canceledAt int64
-	reason     string // of the cancellation
+	head
+	terms
+	secret         string
+	session        *session // nil: made by a request of its own
+	amount         int64
+	currency       string
+	status         string // requires_payment_method, requires_confirmation, processing, succeeded, canceled
+	methods        []string
+	dynamicMethods bool
+	method         *method
+	charge         *charge // the latest
+	lastError      *apiError
+	canceledAt     int64
+	reason         string // of the cancellation
 }
 
 type charge struct {
-	id, method, kind string // kind: card, us_bank_account, …
-	created          int64
-	intent           *intent
-	status           string // succeeded, pending, failed
-	failure          *paymentError
-	payer            *payer
-}
-
-type paymentError struct {
-	Charge      string         `json:"charge,omitempty"`
-	Code        string         `json:"code"`
-	DeclineCode string         `json:"decline_code,omitempty"`
-	DocURL      string         `json:"doc_url"`
-	Message     string         `json:"message"`
-	Method      map[string]any `json:"payment_method"`
-	Type        string         `json:"type"`
+	head
+	intent  *intent
+	method  *method
+	status  string // succeeded, pending, failed
+	failure *apiError
+	refunds []*refund
+	dispute *dispute
 }
 
 // null is written for the empty string.
@@ -117,6 +127,21 @@ func (e expansion) below(field string) expansion {
 		}
 	}
 	return out
+}
+
+func (a address) json() map[string]any {
+	return map[string]any{
+		"city": null(a.city), "country": null(a.country), "line1": null(a.line1), "line2": null(a.line2), "postal_code": null(a.postalCode), "state": null(a.state),
+	}
+}
+
+func (sh *shipping) json() any {
+	if sh == nil {
+		return nil
+	}
+	return map[string]any{
+		"address": sh.address.json(), "carrier": null(sh.carrier), "name": sh.name, "phone": null(sh.phone), "tracking_number": null(sh.tracking),
+	}
 }
 
 func (ss *session) json(e expansion) map[string]any {
@@ -180,8 +205,7 @@ func (ss *session) json(e expansion) map[string]any {
 	}
 	if p := ss.payer; p != nil {
 		m["customer_details"] = map[string]any{
-			"address": map[string]any{"city": nil, "country": p.country, "line1": nil, "line2": nil, "postal_code": null(p.postalCode), "state": nil},
-			"email":   p.email, "name": p.name, "phone": nil, "tax_exempt": "none", "tax_ids": []any{},
+			"address": p.address.json(), "email": null(p.email), "name": null(p.name), "phone": null(p.phone), "tax_exempt": "none", "tax_ids": []any{},
 		}
 	} else if ss.email != "" {
 		m["customer_details"] = map[string]any{"address": nil, "email": ss.email, "name": nil, "phone": nil, "tax_exempt": "none", "tax_ids": nil}
@@ -195,32 +219,25 @@ func (ss *session) json(e expansion) map[string]any {
 	if e.has("line_items") {
 		data := []any{}
 		for _, it := range ss.items {
-			data = append(data, it.json(ss))
+			data = append(data, it.json(nil))
 		}
 		m["line_items"] = map[string]any{"object": "list", "data": data, "has_more": false, "url": "/v1/checkout/sessions/" + ss.id + "/line_items"}
 	}
 	return m
 }
 
-func (it item) json(ss *session) map[string]any {
-	amount := it.unit * it.quantity
+func (it *item) json(e expansion) map[string]any {
+	amount := it.price.unit * it.quantity
 	return map[string]any{
 		"id": it.id, "object": "item", "amount_discount": 0, "amount_subtotal": amount, "amount_tax": 0, "amount_total": amount,
-		"currency": ss.currency, "description": it.name, "quantity": it.quantity,
-		"price": map[string]any{
-			"id": it.price, "object": "price", "active": false, "billing_scheme": "per_unit", "created": ss.created, "currency": ss.currency,
-			"custom_unit_amount": nil, "livemode": false, "lookup_key": nil, "metadata": map[string]string{}, "nickname": nil, "product": it.product,
-			"recurring": nil, "tax_behavior": "unspecified", "tiers_mode": nil, "transform_quantity": nil, "type": "one_time",
-			"unit_amount": it.unit, "unit_amount_decimal": strconv.FormatInt(it.unit, 10),
-		},
+		"currency": it.price.currency, "description": it.price.product.name, "quantity": it.quantity, "price": it.price.json(e.below("price")),
 	}
 }
 
 func (pi *intent) json(e expansion) map[string]any {
-	ss := pi.session
 	received := int64(0)
 	if pi.status == "succeeded" {
-		received = ss.total
+		received = pi.amount
 	}
 	options := map[string]any{}
 	for _, kind := range pi.methods {
@@ -232,7 +249,7 @@ func (pi *intent) json(e expansion) map[string]any {
 	m := map[string]any{
 		"id":                                   pi.id,
 		"object":                               "payment_intent",
-		"amount":                               ss.total,
+		"amount":                               pi.amount,
 		"amount_capturable":                    0,
 		"amount_details":                       map[string]any{"tip": map[string]any{}},
 		"amount_received":                      received,
@@ -245,62 +262,71 @@ func (pi *intent) json(e expansion) map[string]any {
 		"client_secret":                        pi.secret,
 		"confirmation_method":                  "automatic",
 		"created":                              pi.created,
-		"currency":                             ss.currency,
-		"customer":                             null(ss.customer),
-		"description":                          null(ss.description),
+		"currency":                             pi.currency,
+		"customer":                             null(pi.customer),
+		"description":                          null(pi.description),
 		"invoice":                              nil,
 		"last_payment_error":                   nil,
 		"latest_charge":                        nil,
 		"livemode":                             false,
-		"metadata":                             ss.intentMetadata,
+		"metadata":                             pi.metadata,
 		"next_action":                          nil,
 		"on_behalf_of":                         nil,
-		"payment_method":                       null(pi.method),
+		"payment_method":                       nil,
 		"payment_method_configuration_details": nil,
 		"payment_method_options":               options,
 		"payment_method_types":                 pi.methods,
 		"processing":                           nil,
-		"receipt_email":                        null(ss.receipt),
+		"receipt_email":                        null(pi.receipt),
 		"review":                               nil,
-		"setup_future_usage":                   null(ss.setupFutureUsage),
-		"shipping":                             nil,
+		"setup_future_usage":                   null(pi.setupFutureUsage),
+		"shipping":                             pi.shipping.json(),
 		"source":                               nil,
-		"statement_descriptor":                 null(ss.descriptor),
-		"statement_descriptor_suffix":          null(ss.suffix),
+		"statement_descriptor":                 null(pi.descriptor),
+		"statement_descriptor_suffix":          null(pi.suffix),
 		"status":                               pi.status,
 		"transfer_data":                        nil,
-		"transfer_group":                       null(ss.group),
+		"transfer_group":                       null(pi.group),
 	}
 	if pi.lastError != nil {
 		m["last_payment_error"] = pi.lastError
 	}
+	if pi.dynamicMethods {
+		m["automatic_payment_methods"] = map[string]any{"allow_redirects": "always", "enabled": true}
+	}
+	if pi.method != nil {
+		m["payment_method"] = pi.method.id
+		if e.has("payment_method") {
+			m["payment_method"] = pi.method.json(nil)
+		}
+	}
 	if pi.charge != nil {
 		m["latest_charge"] = pi.charge.id
 		if e.has("latest_charge") {
-			m["latest_charge"] = pi.charge.json()
+			m["latest_charge"] = pi.charge.json(nil)
 		}
 	}
 	return m
 }
 
-func (c *charge) json() map[string]any {
-	ss := c.intent.session
-	captured, paid := int64(0), false
-	outcome := map[string]any{"network_status": "approved_by_network", "reason": nil, "risk_level": "normal", "risk_score": 20, "seller_message": "Payment complete.", "type": "authorized"}
-	if c.status == "succeeded" {
-		captured, paid = ss.total, true
+func (c *charge) json(e expansion) map[string]any {
+	pi := c.intent
+	captured, paid := int64(0), c.status == "succeeded"
+	if paid {
+		captured = pi.amount
 	}
 	m := map[string]any{
-		"id": c.id, "object": "charge", "amount": ss.total, "amount_captured": captured, "amount_refunded": 0, "application": nil,
-		"application_fee": nil, "application_fee_amount": nil, "balance_transaction": nil, "billing_details": c.payer.billing(),
-		"calculated_statement_descriptor": "STRIPETEST", "captured": c.status != "failed", "created": c.created, "currency": ss.currency,
-		"customer": null(ss.customer), "description": null(ss.description), "destination": nil, "dispute": nil, "disputed": false,
+		"id": c.id, "object": "charge", "amount": pi.amount, "amount_captured": captured, "amount_refunded": c.refunded(), "application": nil,
+		"application_fee": nil, "application_fee_amount": nil, "balance_transaction": nil, "billing_details": c.method.payer.json(),
+		"calculated_statement_descriptor": "STRIPETEST", "captured": c.status != "failed", "created": c.created, "currency": pi.currency,
+		"customer": null(pi.customer), "description": null(pi.description), "destination": nil, "dispute": nil, "disputed": c.dispute != nil,
 		"failure_balance_transaction": nil, "failure_code": nil, "failure_message": nil, "fraud_details": map[string]any{},
-		"invoice": nil, "livemode": false, "metadata": ss.intentMetadata, "on_behalf_of": nil, "order": nil, "outcome": outcome,
-		"paid": paid, "payment_intent": c.intent.id, "payment_method": c.method, "payment_method_details": c.details(),
-		"receipt_email": null(ss.receipt), "receipt_number": nil, "receipt_url": nil, "refunded": false, "review": nil,
-		"shipping": nil, "source": nil, "source_transfer": nil, "statement_descriptor": null(ss.descriptor),
-		"statement_descriptor_suffix": null(ss.suffix), "status": c.status, "transfer_data": nil, "transfer_group": null(ss.group),
+		"invoice": nil, "livemode": false, "metadata": pi.metadata, "on_behalf_of": nil, "order": nil,
+		"outcome": map[string]any{"network_status": "approved_by_network", "reason": nil, "risk_level": "normal", "risk_score": 20, "seller_message": "Payment complete.", "type": "authorized"},
+		"paid":    paid, "payment_intent": pi.id, "payment_method": c.method.id, "payment_method_details": c.details(),
+		"receipt_email": null(pi.receipt), "receipt_number": nil, "receipt_url": nil, "refunded": paid && c.refunded() == pi.amount, "review": nil,
+		"shipping": pi.shipping.json(), "source": nil, "source_transfer": nil, "statement_descriptor": null(pi.descriptor),
+		"statement_descriptor_suffix": null(pi.suffix), "status": c.status, "transfer_data": nil, "transfer_group": null(pi.group),
 	}
 	switch {
 	case c.failure != nil:
@@ -310,53 +336,66 @@ func (c *charge) json() map[string]any {
 			reason = c.failure.Code
 		}
 		m["outcome"] = map[string]any{"network_status": "declined_by_network", "reason": reason, "risk_level": "normal", "risk_score": 20, "seller_message": "The bank did not return any further details with this decline.", "type": "issuer_declined"}
-	case c.status == "succeeded":
-		m["balance_transaction"] = "txn_" + strings.TrimPrefix(c.id, "ch_")
+	case paid:
+		m["balance_transaction"] = transaction(c.id)
+	}
+	if e.has("payment_intent") {
+		m["payment_intent"] = pi.json(nil)
+	}
+	if c.dispute != nil {
+		m["dispute"] = c.dispute.id
+		if e.has("dispute") {
+			m["dispute"] = c.dispute.json(nil)
+		}
+	}
+	if e.has("refunds") {
+		data := []any{}
+		for i := len(c.refunds) - 1; i >= 0; i-- {
+			data = append(data, c.refunds[i].json(nil))
+		}
+		m["refunds"] = map[string]any{"object": "list", "data": data, "has_more": false, "url": "/v1/charges/" + c.id + "/refunds"}
 	}
 	return m
 }
 
-func (p *payer) billing() map[string]any {
+// refunded is what has been or is being given back.
+func (c *charge) refunded() (sum int64) {
+	for _, r := range c.refunds {
+		if r.status != "failed" {
+			sum += r.amount
+		}
+	}
+	return sum
+}
+
+// transaction is the balance transaction of a charge, a refund or a dispute; only its id exists.
+func transaction(id string) string {
+	_, rest, _ := strings.Cut(id, "_")
+	return "txn_" + rest
+}
+
+func (p *payer) json() map[string]any {
 	if p == nil {
 		p = &payer{}
 	}
-	return map[string]any{
-		"address": map[string]any{"city": nil, "country": null(p.country), "line1": nil, "line2": nil, "postal_code": null(p.postalCode), "state": nil},
-		"email":   null(p.email), "name": null(p.name), "phone": nil,
-	}
+	return map[string]any{"address": p.address.json(), "email": null(p.email), "name": null(p.name), "phone": null(p.phone)}
 }
 
+// details are the payment method as the charge shows it.
 func (c *charge) details() map[string]any {
-	d := map[string]any{"type": c.kind}
-	switch c.kind {
-	case "card":
-		d["card"] = map[string]any{
-			"amount_authorized": c.intent.session.total, "brand": "visa", "checks": map[string]any{"address_line1_check": nil, "address_postal_code_check": "pass", "cvc_check": "pass"},
-			"country": "US", "exp_month": 12, "exp_year": 2034, "extended_authorization": map[string]any{"status": "disabled"}, "fingerprint": "stripetest",
-			"funding": "credit", "installments": nil, "last4": "4242", "mandate": nil, "network": "visa", "three_d_secure": nil, "wallet": nil,
+	m := c.method.account()
+	if c.method.kind == "card" {
+		delete(m, "generated_from")
+		delete(m, "networks")
+		delete(m, "three_d_secure_usage")
+		for name, v := range map[string]any{
+			"amount_authorized": c.intent.amount, "extended_authorization": map[string]any{"status": "disabled"},
+			"installments": nil, "mandate": nil, "network": c.method.card.brand, "three_d_secure": nil,
+		} {
+			m[name] = v
 		}
-	default:
-		d[c.kind] = map[string]any{"bank_name": "STRIPETEST BANK", "last4": "6789"}
 	}
-	return d
-}
-
-// method is the payment method as last_payment_error shows it.
-func (c *charge) paymentMethod() map[string]any {
-	m := map[string]any{
-		"id": c.method, "object": "payment_method", "billing_details": c.payer.billing(), "created": c.created, "customer": nil,
-		"livemode": false, "metadata": map[string]string{}, "type": c.kind,
-	}
-	if c.kind == "card" {
-		m["card"] = map[string]any{
-			"brand": "visa", "checks": map[string]any{"address_line1_check": nil, "address_postal_code_check": "pass", "cvc_check": "pass"}, "country": "US",
-			"exp_month": 12, "exp_year": 2034, "fingerprint": "stripetest", "funding": "credit", "generated_from": nil, "last4": "4242",
-			"networks": map[string]any{"available": []string{"visa"}, "preferred": nil}, "three_d_secure_usage": map[string]any{"supported": true}, "wallet": nil,
-		}
-	} else {
-		m[c.kind] = map[string]any{"bank_name": "STRIPETEST BANK", "last4": "6789"}
-	}
-	return m
+	return map[string]any{"type": c.method.kind, c.method.kind: m}
 }
 
 // encode writes JSON as Stripe does: two spaces, and <, >, & as they are.

@@ -38,7 +38,7 @@ func (s *Stripe) submitPage(w http.ResponseWriter, r *http.Request) {
 
 	s.mu.Lock()
 	var success, cancelled string
-	if kept := s.byID[id]; kept != nil {
+	if kept := s.sessions.byID[id]; kept != nil {
 		success, cancelled = strings.ReplaceAll(kept.successURL, sessionTemplate, id), kept.cancelURL
 	}
 	s.mu.Unlock()
@@ -57,6 +57,65 @@ func (s *Stripe) submitPage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Stripe's own pay page asks the API for the session and confirms it there, and so does Stripe's command-line tool.
+// Neither request is documented.
+
+// page is a session as its pay page sees it.
+func (ss *session) page() map[string]any {
+	m := ss.json(expansion{"payment_intent", "line_items"})
+	m["id"], m["session_id"] = "ppage_1"+ss.id[len(ss.id)-23:], ss.id
+	return m
+}
+
+func (s *Stripe) apiGetPage(p params, id string) (work, *apiError) {
+	return func(cause) (any, *apiError) {
+		ss, err := sessions.find(s, sessions.param, id)
+		if err != nil {
+			return nil, err
+		}
+		return ss.page(), nil
+	}, p.check(nil, nil)
+}
+
+func (s *Stripe) apiConfirmPage(p params, id string) (work, *apiError) {
+	if err := p.check([]string{"payment_method", "expected_amount"}, []string{"eid", "key", "return_url"}); err != nil {
+		return nil, err
+	}
+	expected, given, err := p.integer("expected_amount")
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := p["payment_method"]; !ok {
+		return nil, missingParam("payment_method")
+	}
+	return func(c cause) (any, *apiError) {
+		ss, err := sessions.find(s, sessions.param, id)
+		if err != nil {
+			return nil, err
+		}
+		m, err := s.findMethod(p, "payment_method")
+		switch {
+		case err != nil:
+			return nil, err
+		case ss.status != "open":
+			return nil, invalid("checkout_not_active_session", "", "This Checkout Session is no longer active.")
+		case given && expected != ss.total:
+			return nil, invalid("checkout_amount_mismatch", "expected_amount", "The expected amount is not the amount of the Checkout Session.")
+		}
+		if err := m.fits(ss.methods); err != nil {
+			return nil, err
+		}
+		if err := s.submit(ss, m, c); err != nil {
+			return nil, err.about(ss.intent)
+		}
+		shown := ss.page()
+		if ss.intent != nil {
+			s.followUp(ss.intent.charge)
+		}
+		return shown, nil
+	}, nil
+}
+
 type pageLine struct{ Label, Note, Amount string }
 
 type pageView struct {
@@ -71,10 +130,10 @@ type pageView struct {
 
 func (s *Stripe) render(w http.ResponseWriter, id string, status int, problem string) {
 	s.mu.Lock()
-	s.expireDue()
+	s.wake()
 	s.pump()
 	v := pageView{ID: id, State: "unknown", Error: problem}
-	if ss := s.byID[id]; ss != nil {
+	if ss := s.sessions.byID[id]; ss != nil {
 		v = ss.view(problem)
 	}
 	s.mu.Unlock()
@@ -107,9 +166,9 @@ func (ss *session) view(problem string) pageView {
 		v.Button = "Complete (nothing to pay)"
 	}
 	for _, it := range ss.items {
-		l := pageLine{Label: it.name, Note: it.description, Amount: format(it.unit*it.quantity, ss.currency)}
+		l := pageLine{Label: it.price.product.name, Note: it.price.product.description, Amount: format(it.price.unit*it.quantity, ss.currency)}
 		if it.quantity > 1 {
-			l.Note = strings.TrimPrefix(l.Note+" · "+decimal(it.quantity, 0)+" × "+format(it.unit, ss.currency), " · ")
+			l.Note = strings.TrimPrefix(l.Note+" · "+decimal(it.quantity, 0)+" × "+format(it.price.unit, ss.currency), " · ")
 		}
 		v.Lines = append(v.Lines, l)
 	}

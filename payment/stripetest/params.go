@@ -2,6 +2,7 @@ package stripetest
 
 import (
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -109,7 +110,7 @@ func (p params) check(known, foreign []string) *apiError {
 			if p[name] == "" && !strings.Contains(name, "metadata[") {
 				return invalid("parameter_invalid_empty", name, "You passed an empty string for '%s'. An empty value would unset the parameter, which is not possible here: leave it out or give it a value.", name)
 			}
-		case segs != nil && contains(foreign, segs[0]):
+		case segs != nil && slices.Contains(foreign, segs[0]):
 			return unsupported(name, "The stand-in does not know Stripe's parameter %s.", name)
 		default:
 			unknown = append(unknown, name)
@@ -122,15 +123,6 @@ func (p params) check(known, foreign []string) *apiError {
 		return invalid("parameter_unknown", unknown[0], "Received unknown parameter: %s", unknown[0])
 	}
 	return invalid("parameter_unknown", unknown[0], "Received unknown parameters: %s", strings.Join(unknown, ", "))
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 // list is name[0], name[1], ...
@@ -168,8 +160,69 @@ func (p params) boolean(name string) (bool, *apiError) {
 	}
 }
 
+func (p params) booleanOr(name string, otherwise bool) (bool, *apiError) {
+	if _, ok := p[name]; !ok {
+		return otherwise, nil
+	}
+	return p.boolean(name)
+}
+
+// hasAny reports whether there is any parameter inside name.
+func (p params) hasAny(name string) bool {
+	for n := range p {
+		if strings.HasPrefix(n, name+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+// currency is a required one, in lower case.
+func (p params) currency(name string) (string, *apiError) {
+	v, ok := p[name]
+	switch {
+	case !ok:
+		return "", missingParam(name)
+	case !knownCurrency(lower(v)):
+		return "", invalid("", name, "Invalid currency: %s. Stripe currently supports these currencies: %s", v, currencies)
+	}
+	return lower(v), nil
+}
+
+// money is a required amount, 0 or more.
+func (p params) money(name, currency string) (int64, *apiError) {
+	n, given, err := p.integer(name)
+	switch {
+	case err != nil:
+		return 0, err
+	case !given:
+		return 0, missingParam(name)
+	case n < 0:
+		return 0, invalid("parameter_invalid_integer", name, "Invalid non-negative integer")
+	case n > maximum(currency):
+		return 0, invalid("amount_too_large", name, "Amount must be no more than %s", format(maximum(currency), currency))
+	case n%step(currency) != 0:
+		return 0, offStep(name, currency)
+	}
+	return n, nil
+}
+
+// amount is a required amount that Stripe would charge.
+func (p params) amount(name, currency string) (int64, *apiError) {
+	n, err := p.money(name, currency)
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, invalid("parameter_invalid_integer", name, "This value must be greater than or equal to 1.")
+	case n < minimum(currency):
+		return 0, invalid("amount_too_small", name, "Amount must be at least %s", format(minimum(currency), currency))
+	}
+	return n, nil
+}
+
 func (p params) oneOf(name string, allowed ...string) *apiError {
-	if v, ok := p[name]; ok && !contains(allowed, v) {
+	if v, ok := p[name]; ok && !slices.Contains(allowed, v) {
 		return invalid("", name, "Invalid %s: must be one of %s", name, strings.Join(allowed, ", "))
 	}
 	return nil
@@ -219,10 +272,28 @@ func (p params) metadata(prefix string) (map[string]string, *apiError) {
 			m[key] = value
 		}
 	}
-	if len(m) > metadataKeys {
-		return nil, invalid("", prefix, "Metadata can have up to %d keys, but you've set %d.", metadataKeys, len(m))
+	return m, tooManyKeys(prefix, m)
+}
+
+// merged is metadata over what is there already; an empty value takes its key away.
+func (p params) merged(prefix string, old map[string]string) (map[string]string, *apiError) {
+	m, err := p.metadata(prefix)
+	if err != nil {
+		return nil, err
 	}
-	return m, nil
+	for key, value := range old {
+		if _, named := p[prefix+"["+key+"]"]; !named {
+			m[key] = value
+		}
+	}
+	return m, tooManyKeys(prefix, m)
+}
+
+func tooManyKeys(prefix string, m map[string]string) *apiError {
+	if len(m) > metadataKeys {
+		return invalid("", prefix, "Metadata can have up to %d keys, but you've set %d.", metadataKeys, len(m))
+	}
+	return nil
 }
 
 // span is created=, or created[gt], [gte], [lt], [lte].
@@ -274,40 +345,31 @@ func (p params) page() (page, *apiError) {
 		pg.limit = int(n)
 	}
 	if pg.after != "" && pg.before != "" {
-		return pg, invalid("", "ending_before", "You may only specify one of these parameters: ending_before, starting_after.")
+		return pg, exclusive("ending_before", "starting_after")
 	}
 	return pg, nil
 }
 
-// cut takes one page out of ids, newest first. ok is false when the cursor names none of them.
-func (pg page) cut(ids []string) (out []string, more, ok bool) {
-	find := func(id string) int {
-		for i, s := range ids {
-			if s == id {
-				return i
-			}
-		}
-		return -1
-	}
+// cut takes one page out of ids, newest first: those from one index to another. ok is false when the cursor names none.
+func (pg page) cut(ids []string) (from, to int, more, ok bool) {
+	to = len(ids)
 	switch {
 	case pg.after != "":
-		i := find(pg.after)
+		i := slices.Index(ids, pg.after)
 		if i < 0 {
-			return nil, false, false
+			return 0, 0, false, false
 		}
-		ids = ids[i+1:]
+		from = i + 1
 	case pg.before != "":
-		i := find(pg.before)
-		if i < 0 {
-			return nil, false, false
+		if to = slices.Index(ids, pg.before); to < 0 {
+			return 0, 0, false, false
 		}
-		ids = ids[:i]
-		if len(ids) > pg.limit {
-			return ids[len(ids)-pg.limit:], true, true
+		if to > pg.limit {
+			return to - pg.limit, to, true, true
 		}
 	}
-	if len(ids) > pg.limit {
-		return ids[:pg.limit], true, true
+	if to-from > pg.limit {
+		return from, from + pg.limit, true, true
 	}
-	return ids, false, true
+	return from, to, false, true
 }

@@ -3,6 +3,8 @@ package stripetest
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // Errors of the methods that play the customer; test for them with errors.Is.
@@ -56,9 +58,9 @@ func (s *Stripe) Expire(sessionID string) (Session, error) {
 func (s *Stripe) act(id string, do func(*session) error) (Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireDue()
+	s.wake()
 	defer s.pump()
-	ss := s.byID[id]
+	ss := s.sessions.byID[id]
 	if ss == nil {
 		return Session{}, ErrNoSession
 	}
@@ -66,62 +68,29 @@ func (s *Stripe) act(id string, do func(*session) error) (Session, error) {
 	return ss.export(), err
 }
 
-// attempt makes the charge of a new attempt to pay, and the intent when it is the first.
-func (s *Stripe) attempt(ss *session, kind string) *charge {
-	defer s.named(ss.id)()
+// customerMethod is what the customer pays with whom the exported methods play.
+func (ss *session) customerMethod(kind string) *method {
 	email := ss.email
 	if email == "" {
 		email = "customer@example.com"
 	}
-	p := &payer{email: email, name: "Test Customer", country: "US", postalCode: "12345"}
-	if ss.intent == nil {
-		pi := &intent{id: s.id("pi_3", 23), created: s.now(), session: ss, status: "requires_payment_method", methods: ss.methods}
-		pi.secret = pi.id + "_secret_" + s.id("", 25)
-		ss.intent = pi
-		s.intents[pi.id] = pi
-		s.emit("payment_intent.created", pi.json(nil), cause{})
-	}
-	c := &charge{id: s.id("ch_3", 23), method: s.id("pm_1", 23), kind: kind, created: s.now(), intent: ss.intent, payer: p}
-	ss.intent.charge = c
-	return c
+	return newMethod(kind, &payer{email: email, name: "Test Customer", address: address{country: "US", postalCode: "12345"}})
 }
 
 func (s *Stripe) pay(ss *session) error {
 	if ss.status != "open" {
 		return ErrNotOpen
 	}
-	if ss.total == 0 {
-		ss.status = "complete"
-		ss.payer = &payer{email: "customer@example.com", name: "Test Customer", country: "US"}
-		s.emit("checkout.session.completed", ss.json(nil), cause{})
-		return nil
-	}
 	kind := "card"
-	if !contains(ss.methods, kind) {
+	if !slices.Contains(ss.methods, kind) {
 		kind = ss.methods[0]
 	}
-	c := s.attempt(ss, kind)
-	s.succeed(c)
-	ss.status, ss.paymentStatus, ss.payer = "complete", "paid", c.payer
-	s.emit("checkout.session.completed", ss.json(nil), cause{})
+	m := ss.customerMethod(kind)
+	if ss.total > 0 { // also by a method that would tell later
+		s.succeed(s.attempt(s.intentOf(ss, cause{}), m), cause{})
+	}
+	s.complete(ss, m, cause{})
 	return nil
-}
-
-func (s *Stripe) succeed(c *charge) {
-	c.status, c.failure = "succeeded", nil
-	pi := c.intent
-	pi.status, pi.method, pi.lastError = "succeeded", c.method, nil
-	s.emit("charge.succeeded", c.json(), cause{})
-	s.emit("payment_intent.succeeded", pi.json(nil), cause{})
-}
-
-func (s *Stripe) fail(c *charge, e *paymentError) {
-	e.Charge, e.Method = c.id, c.paymentMethod()
-	c.status, c.failure = "failed", e
-	pi := c.intent
-	pi.status, pi.method, pi.lastError = "requires_payment_method", "", e
-	s.emit("charge.failed", c.json(), cause{})
-	s.emit("payment_intent.payment_failed", pi.json(nil), cause{})
 }
 
 func (s *Stripe) decline(ss *session, code string) error {
@@ -131,40 +100,21 @@ func (s *Stripe) decline(ss *session, code string) error {
 	if ss.total == 0 {
 		return errors.New("stripetest: nothing is to be paid, so nothing can be declined")
 	}
-	e := &paymentError{Type: "card_error", Code: "card_declined", DeclineCode: code, Message: "Your card was declined."}
-	switch code {
-	case "":
-		e.DeclineCode = "generic_decline"
-	case "insufficient_funds":
-		e.Message = "Your card has insufficient funds."
-	case "expired_card":
-		e.Code, e.Message = code, "Your card has expired."
-	case "incorrect_cvc":
-		e.Code, e.Message = code, "Your card's security code is incorrect."
-	case "processing_error":
-		e.Code, e.Message = code, "An error occurred while processing your card. Try again in a little bit."
-	}
-	e.DocURL = docURL(e.Code)
-	s.fail(s.attempt(ss, "card"), e)
+	s.fail(s.attempt(s.intentOf(ss, cause{}), ss.customerMethod("card")), declined(code), cause{})
 	return nil
 }
 
 func (s *Stripe) payDelayed(ss *session) error {
-	method := ss.delayedMethod()
+	kind := ss.delayedMethod()
 	switch {
 	case ss.status != "open":
 		return ErrNotOpen
-	case method == "" || ss.total == 0:
+	case kind == "" || ss.total == 0:
 		return ErrNoDelayed
 	}
-	c := s.attempt(ss, method)
-	c.status = "pending"
-	pi := ss.intent
-	pi.status, pi.method, pi.lastError = "processing", c.method, nil
-	s.emit("charge.pending", c.json(), cause{})
-	s.emit("payment_intent.processing", pi.json(nil), cause{})
-	ss.status, ss.payer = "complete", c.payer
-	s.emit("checkout.session.completed", ss.json(nil), cause{})
+	if err := s.submit(ss, ss.customerMethod(kind), cause{}); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -172,16 +122,137 @@ func (s *Stripe) settleDelayed(ss *session, ok bool) error {
 	if ss.intent == nil || ss.intent.status != "processing" {
 		return ErrNotWaiting
 	}
-	if ok {
-		s.succeed(ss.intent.charge)
-		ss.paymentStatus = "paid"
-		s.emit("checkout.session.async_payment_succeeded", ss.json(nil), cause{})
-		return nil
-	}
-	s.fail(ss.intent.charge, &paymentError{
-		Type: "invalid_request_error", Code: "payment_intent_payment_attempt_failed", DocURL: docURL("payment_intent_payment_attempt_failed"),
-		Message: "The customer's bank could not make the payment.",
-	})
-	s.emit("checkout.session.async_payment_failed", ss.json(nil), cause{})
+	s.settle(ss.intent.charge, ok)
 	return nil
+}
+
+// submit is the pay page with a payment method filled in. When that is declined the session stays open.
+func (s *Stripe) submit(ss *session, m *method, c cause) *apiError {
+	if ss.total > 0 {
+		if err := s.confirm(s.intentOf(ss, c), m, c); err != nil {
+			return err
+		}
+	}
+	s.complete(ss, m, c)
+	return nil
+}
+
+func (s *Stripe) complete(ss *session, m *method, c cause) {
+	ss.status = "complete"
+	if ss.intent != nil && ss.intent.status == "succeeded" {
+		ss.paymentStatus = "paid"
+	}
+	ss.payer = &payer{}
+	if m.payer != nil {
+		*ss.payer = *m.payer
+	}
+	if ss.payer.email == "" {
+		ss.payer.email = ss.email
+	}
+	s.emit("checkout.session.completed", ss.json(nil), c)
+}
+
+// intentOf is a session's payment intent, which the first attempt makes.
+func (s *Stripe) intentOf(ss *session, c cause) *intent {
+	if ss.intent == nil {
+		defer s.named(ss.id)()
+		ss.intent = &intent{
+			session: ss, terms: ss.intentTerms, amount: ss.total, currency: ss.currency, methods: ss.methods, status: "requires_payment_method",
+		}
+		s.keepIntent(ss.intent, c)
+	}
+	return ss.intent
+}
+
+func (s *Stripe) keepIntent(pi *intent, c cause) {
+	pi.head = head{s.id("pi_3", 23), s.now()}
+	pi.secret = pi.id + "_secret_" + s.id("", 25)
+	s.intents.add(pi)
+	s.emit("payment_intent.created", pi.json(nil), c)
+}
+
+func (s *Stripe) cancelIntent(pi *intent, reason string, c cause) {
+	pi.status, pi.canceledAt, pi.reason = "canceled", s.now(), reason
+	s.emit("payment_intent.canceled", pi.json(nil), c)
+}
+
+// attempt makes the charge of an attempt to pay; whoever calls it decides how that ends.
+func (s *Stripe) attempt(pi *intent, m *method) *charge {
+	defer s.named(pi.id)()
+	s.keepMethod(m)
+	pi.charge = &charge{head: head{s.id("ch_3", 23), s.now()}, intent: pi, method: m}
+	s.charges.add(pi.charge)
+	return pi.charge
+}
+
+// confirm tries to pay. A card pays at once or is declined, a delayed method is pending; followUp may have more.
+func (s *Stripe) confirm(pi *intent, m *method, c cause) *apiError {
+	ch := s.attempt(pi, m)
+	switch {
+	case m.card != nil && m.card.decline != "":
+		e := declined(m.card.decline)
+		s.fail(ch, e, c)
+		return e
+	case delayed(m.kind):
+		ch.status = "pending"
+		pi.status, pi.method, pi.lastError = "processing", m, nil
+		s.emit("charge.pending", ch.json(nil), c)
+		s.emit("payment_intent.processing", pi.json(nil), c)
+	default:
+		s.succeed(ch, c)
+	}
+	return nil
+}
+
+// followUp is what a test card or test account does after the payment: a dispute, the bank's answer.
+func (s *Stripe) followUp(c *charge) {
+	m := c.method
+	switch {
+	case m.card != nil && m.card.dispute != "":
+		s.openDispute(c, m.card.dispute, m.card.inquiry)
+	case m.bank != nil:
+		s.at(s.now()+int64(m.bank.after/time.Second), func() {
+			if c.status == "pending" {
+				s.settle(c, !m.bank.fails)
+			}
+		})
+		s.wake()
+	}
+}
+
+// settle is the bank's answer to a pending charge.
+func (s *Stripe) settle(c *charge, ok bool) {
+	news := "checkout.session.async_payment_succeeded"
+	if ok {
+		s.succeed(c, cause{})
+	} else {
+		news = "checkout.session.async_payment_failed"
+		s.fail(c, &apiError{
+			Type: "invalid_request_error", Code: "payment_intent_payment_attempt_failed", DocURL: docURL("payment_intent_payment_attempt_failed"),
+			Message: "The customer's bank could not make the payment.",
+		}, cause{})
+	}
+	if ss := c.intent.session; ss != nil {
+		if ok {
+			ss.paymentStatus = "paid"
+		}
+		s.emit(news, ss.json(nil), cause{})
+	}
+}
+
+func (s *Stripe) succeed(ch *charge, c cause) {
+	ch.status, ch.failure = "succeeded", nil
+	pi := ch.intent
+	pi.status, pi.method, pi.lastError = "succeeded", ch.method, nil
+	s.emit("charge.succeeded", ch.json(nil), c)
+	s.emit("payment_intent.succeeded", pi.json(nil), c)
+}
+
+func (s *Stripe) fail(ch *charge, e *apiError, c cause) {
+	e.Charge, e.Method = ch.id, ch.method.json(nil)
+	ch.status, ch.failure = "failed", e
+	pi := ch.intent
+	pi.status, pi.method, pi.lastError = "requires_payment_method", nil, e
+	s.emit("charge.failed", ch.json(nil), c)
+	s.emit("payment_intent.payment_failed", pi.json(nil), c)
 }

@@ -2,6 +2,7 @@ package stripetest
 
 import (
 	"net/mail"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -10,17 +11,98 @@ import (
 // sessionTemplate is what Stripe replaces in a success URL by the session's id.
 const sessionTemplate = "{CHECKOUT_SESSION_ID}"
 
+var sessions = kind[*session]{
+	name: "checkout.session", param: "session", path: "/v1/checkout/sessions",
+	expand: []string{
+		"payment_intent", "line_items", "payment_intent.latest_charge", "customer", "subscription", "invoice", "setup_intent", "payment_intent.payment_method",
+	},
+	filters: []string{"status", "customer"}, foreign: []string{"payment_link", "subscription"},
+	more: []string{"payment_intent", "customer_details.email"}, narrow: narrowSessions,
+	shelf: func(s *Stripe) *shelf[*session] { return &s.sessions },
+}
+
+func (ss *session) field(name string) string {
+	if name == "status" {
+		return ss.status
+	}
+	return ss.customer
+}
+
+func narrowSessions(s *Stripe, p params) (func(ss *session) bool, *apiError) {
+	if err := p.oneOf("status", "open", "complete", "expired"); err != nil {
+		return nil, err
+	}
+	id, byIntent := p["payment_intent"]
+	want, byEmail := p["customer_details[email]"]
+	if byIntent {
+		if _, err := intents.find(s, "payment_intent", id); err != nil {
+			return nil, err
+		}
+	}
+	return func(ss *session) bool {
+		email := ss.email
+		if ss.payer != nil {
+			email = ss.payer.email
+		}
+		return (!byIntent || ss.intent != nil && ss.intent.id == id) && (!byEmail || email == want)
+	}, nil
+}
+
+func (s *Stripe) apiCreateSession(p params, _ string) (work, *apiError) {
+	ss, expand, err := s.newSession(p)
+	return func(cause) (any, *apiError) {
+		s.add(ss)
+		return ss.json(expand), nil
+	}, err
+}
+
+func (s *Stripe) apiExpireSession(p params, id string) (work, *apiError) {
+	get, e, err := sessions.target(s, p, id, nil, nil)
+	return func(c cause) (any, *apiError) {
+		ss, err := get()
+		switch {
+		case err != nil:
+			return nil, err
+		case ss.status != "open":
+			return nil, invalid("", "", "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of `%s`.", ss.status)
+		}
+		s.expire(ss, c)
+		return ss.json(e), nil
+	}, err
+}
+
+func (s *Stripe) apiListItems(p params, id string) (work, *apiError) {
+	if err := p.check(pageParams, nil); err != nil {
+		return nil, err
+	}
+	e, err := p.expansion([]string{"price.product"}, "data.")
+	if err != nil {
+		return nil, err
+	}
+	pg, err := p.page()
+	return func(cause) (any, *apiError) {
+		ss, err := sessions.find(s, sessions.param, id)
+		if err != nil {
+			return nil, err
+		}
+		return showPage(sessions.path+"/"+id+"/line_items", "item", ss.items, pg, e)
+	}, err
+}
+
 // createParams are the parameters of a new session that the stand-in reads.
-var createParams = []string{
+var createParams = slices.Concat([]string{
 	"mode", "success_url", "cancel_url", "client_reference_id", "customer", "customer_email", "customer_creation", "currency", "expires_at",
 	"locale", "submit_type", "ui_mode", "billing_address_collection", "allow_promotion_codes", "phone_number_collection.enabled",
-	"automatic_tax.enabled", "expand.#", "metadata.*", "payment_method_types.#",
-	"line_items.#.quantity", "line_items.#.price_data.currency", "line_items.#.price_data.unit_amount", "line_items.#.price_data.tax_behavior",
-	"line_items.#.price_data.product_data.name", "line_items.#.price_data.product_data.description",
-	"line_items.#.price_data.product_data.metadata.*", "line_items.#.price_data.product_data.images.#",
-	"payment_intent_data.metadata.*", "payment_intent_data.description", "payment_intent_data.receipt_email",
-	"payment_intent_data.statement_descriptor", "payment_intent_data.statement_descriptor_suffix",
-	"payment_intent_data.setup_future_usage", "payment_intent_data.transfer_group", "payment_intent_data.capture_method",
+	"automatic_tax.enabled", "expand.#", "metadata.*", "payment_method_types.#", "line_items.#.quantity", "line_items.#.price",
+	"line_items.#.price_data.product_data.description", "line_items.#.price_data.product_data.images.#",
+}, within("line_items.#.price_data", priceParams), within("payment_intent_data", termParams))
+
+// within are parameters inside another.
+func within(param string, names []string) (out []string) {
+	for _, name := range names {
+		out = append(out, param+"."+name)
+	}
+	return out
 }
 
 // foreignParams are known to Stripe, but not to the stand-in.
@@ -30,12 +112,6 @@ var foreignParams = []string{
 	"payment_method_options", "redirect_on_completion", "return_url", "setup_intent_data", "shipping_address_collection",
 	"shipping_options", "subscription_data", "tax_id_collection",
 }
-
-// What a session, an intent can show whole.
-var (
-	sessionExpansions = []string{"payment_intent", "line_items", "payment_intent.latest_charge", "customer", "subscription", "invoice", "setup_intent", "payment_intent.payment_method"}
-	intentExpansions  = []string{"latest_charge", "payment_method", "customer", "invoice"}
-)
 
 func (p params) expansion(allowed []string, prefix string) (expansion, *apiError) {
 	var out expansion
@@ -60,18 +136,15 @@ func (s *Stripe) newSession(p params) (*session, expansion, *apiError) {
 		return nil, nil, err
 	}
 	ss := &session{
-		status: "open", paymentStatus: "unpaid", created: s.now(),
+		head: head{created: s.now()}, status: "open", paymentStatus: "unpaid",
 		successURL: p["success_url"], cancelURL: p["cancel_url"], clientReference: p["client_reference_id"], customer: p["customer"],
 		email: p["customer_email"], locale: p["locale"], submitType: p["submit_type"], billingAddress: p["billing_address_collection"],
 		customerCreation: p["customer_creation"],
-		description:      p["payment_intent_data[description]"], receipt: p["payment_intent_data[receipt_email]"],
-		descriptor: p["payment_intent_data[statement_descriptor]"], suffix: p["payment_intent_data[statement_descriptor_suffix]"],
-		setupFutureUsage: p["payment_intent_data[setup_future_usage]"], group: p["payment_intent_data[transfer_group]"],
 	}
 	if ss.customerCreation == "" && ss.customer == "" {
 		ss.customerCreation = "if_required"
 	}
-	expand, err := p.expansion(sessionExpansions, "")
+	expand, err := p.expansion(sessions.expand, "")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,17 +161,15 @@ func (s *Stripe) newSession(p params) (*session, expansion, *apiError) {
 		return nil, nil, missingParam("success_url")
 	}
 	if ss.customer != "" && ss.email != "" {
-		return nil, nil, invalid("", "customer_email", "You may only specify one of these parameters: customer, customer_email.")
+		return nil, nil, exclusive("customer_email", "customer")
 	}
 	if v := p["automatic_tax[enabled]"]; v == "true" {
 		return nil, nil, unsupported("automatic_tax[enabled]", "The stand-in works out no tax.")
 	}
 	for _, err := range []*apiError{
-		p.url("success_url"), p.url("cancel_url"), p.atMost("client_reference_id", 200), p.atMost("customer_email", 800), p.atMost("payment_intent_data[description]", 1000),
-		p.atMost("payment_intent_data[statement_descriptor]", 22), p.atMost("payment_intent_data[statement_descriptor_suffix]", 22),
+		p.url("success_url"), p.url("cancel_url"), p.atMost("client_reference_id", 200), p.atMost("customer_email", 800), p.email("customer_email"),
 		p.oneOf("ui_mode", "hosted"), p.oneOf("submit_type", "auto", "book", "donate", "pay"), p.oneOf("billing_address_collection", "auto", "required"),
-		p.oneOf("customer_creation", "always", "if_required"), p.oneOf("payment_intent_data[setup_future_usage]", "on_session", "off_session"),
-		p.oneOf("payment_intent_data[capture_method]", "automatic", "automatic_async"), p.email("customer_email"), p.email("payment_intent_data[receipt_email]"),
+		p.oneOf("customer_creation", "always", "if_required"),
 	} {
 		if err != nil {
 			return nil, nil, err
@@ -117,16 +188,17 @@ func (s *Stripe) newSession(p params) (*session, expansion, *apiError) {
 	if ss.metadata, err = p.metadata("metadata"); err != nil {
 		return nil, nil, err
 	}
-	if ss.intentMetadata, err = p.metadata("payment_intent_data[metadata]"); err != nil {
+	if ss.intentTerms, err = p.readTerms(inside("payment_intent_data")); err != nil {
 		return nil, nil, err
 	}
-	if err := ss.readItems(p); err != nil {
+	ss.intentTerms.customer = ss.customer
+	if err := s.readItems(ss, p); err != nil {
 		return nil, nil, err
 	}
 	if c, ok := p["currency"]; ok && c != ss.currency {
 		return nil, nil, invalid("", "currency", "The currency does not match the currency of the line items.")
 	}
-	if err := ss.readMethods(p); err != nil {
+	if ss.methods, ss.dynamicMethods, err = p.methods(ss.currency); err != nil {
 		return nil, nil, err
 	}
 	if ss.total == 0 {
@@ -162,7 +234,7 @@ func (p params) email(name string) *apiError {
 	return nil
 }
 
-func (ss *session) readItems(p params) *apiError {
+func (s *Stripe) readItems(ss *session, p params) *apiError {
 	indexes := map[int]bool{}
 	for name := range p {
 		if segs := segments(name); len(segs) > 1 && segs[0] == "line_items" {
@@ -183,53 +255,67 @@ func (ss *session) readItems(p params) *apiError {
 	sort.Ints(order)
 	for _, n := range order {
 		at := "line_items[" + strconv.Itoa(n) + "]"
-		price := at + "[price_data]"
-		it := item{name: p[price+"[product_data][name]"], description: p[price+"[product_data][description]"]}
-		for _, name := range []string{price + "[currency]", price + "[product_data][name]", price + "[unit_amount]", at + "[quantity]"} {
-			if _, ok := p[name]; !ok {
-				return missingParam(name)
-			}
-		}
-		currency := p[price+"[currency]"]
-		if !knownCurrency(lower(currency)) {
-			return invalid("", price+"[currency]", "Invalid currency: %s. Stripe currently supports these currencies: %s", currency, currencies)
-		}
-		if ss.currency == "" {
-			ss.currency = lower(currency)
-		}
-		if ss.currency != lower(currency) {
-			return invalid("", price+"[currency]", "All line items must have the same currency.")
-		}
+		it := &item{head: head{created: ss.created}}
 		var err *apiError
-		if it.unit, _, err = p.integer(price + "[unit_amount]"); err != nil {
+		if it.price, err = s.itemPrice(p, at); err != nil {
 			return err
 		}
-		if it.quantity, _, err = p.integer(at + "[quantity]"); err != nil {
+		if ss.currency == "" {
+			ss.currency = it.price.currency
+		}
+		if ss.currency != it.price.currency {
+			return invalid("", at, "All line items must have the same currency.")
+		}
+		var given bool
+		if it.quantity, given, err = p.integer(at + "[quantity]"); err != nil {
 			return err
 		}
 		switch {
-		case it.unit < 0:
-			return invalid("parameter_invalid_integer", price+"[unit_amount]", "Invalid non-negative integer")
-		case it.unit > maximum(ss.currency):
-			return invalid("amount_too_large", price+"[unit_amount]", "Amount must be no more than %s", format(maximum(ss.currency), ss.currency))
-		case it.unit%step(ss.currency) != 0:
-			return invalid("", price+"[unit_amount]", "Amounts in %s must be a multiple of %d.", ss.currency, step(ss.currency))
+		case !given:
+			return missingParam(at + "[quantity]")
 		case it.quantity < 1:
 			return invalid("parameter_invalid_integer", at+"[quantity]", "This value must be greater than or equal to 1.")
 		case it.quantity > 999_999:
 			return invalid("parameter_invalid_integer", at+"[quantity]", "This value must be less than or equal to 999999.")
 		}
-		if it.metadata, err = p.metadata(price + "[product_data][metadata]"); err != nil {
-			return err
-		}
 		ss.items = append(ss.items, it)
 		// 10^12 × 10^6 fits; the sum is bounded as it grows.
-		if ss.subtotal += it.unit * it.quantity; ss.subtotal > maximum(ss.currency) {
+		if ss.subtotal += it.price.unit * it.quantity; ss.subtotal > maximum(ss.currency) {
 			return invalid("amount_too_large", "", "The Checkout Session's total amount due must be no more than %s", format(maximum(ss.currency), ss.currency))
 		}
 	}
 	ss.total = ss.subtotal
 	return nil
+}
+
+// itemPrice is the price of a line item: one that exists, or one of this session alone.
+func (s *Stripe) itemPrice(p params, at string) (*price, *apiError) {
+	data := at + "[price_data]"
+	id, ok := p[at+"[price]"]
+	if !ok {
+		pr, err := s.readPrice(p, inside(data))
+		if err != nil {
+			return nil, err
+		}
+		pr.active = false
+		if pr.product.id == "" {
+			pr.product.active = false
+		}
+		return pr, nil
+	}
+	if p.hasAny(data) {
+		return nil, exclusive(data, at+"[price]")
+	}
+	pr, err := prices.find(s, at+"[price]", id)
+	if err == nil && !pr.active {
+		err = invalid("", at+"[price]", "The price specified is inactive. This field only accepts active prices.")
+	}
+	return pr, err
+}
+
+// inside gives a parameter its name within another.
+func inside(param string) func(name string) string {
+	return func(name string) string { return param + "[" + name + "]" }
 }
 
 func lower(s string) string {
@@ -248,23 +334,22 @@ var knownMethods = []string{
 	"giropay", "grabpay", "ideal", "klarna", "konbini", "link", "oxxo", "p24", "paynow", "paypal", "pix", "promptpay", "revolut_pay", "sepa_debit", "sofort", "swish", "us_bank_account", "wechat_pay", "zip",
 }
 
-func (ss *session) readMethods(p params) *apiError {
-	ss.methods = p.list("payment_method_types")
-	if len(ss.methods) == 0 {
-		ss.dynamicMethods = true
-		ss.methods = []string{"card", bankMethod(ss.currency)}
-		return nil
+// methods are the payment methods that a request names, or those that Stripe would choose.
+func (p params) methods(currency string) (methods []string, dynamic bool, err *apiError) {
+	methods = p.list("payment_method_types")
+	if len(methods) == 0 {
+		return []string{"card", bankMethod(currency)}, true, nil
 	}
-	for i, m := range ss.methods {
+	for i, m := range methods {
 		name := "payment_method_types[" + strconv.Itoa(i) + "]"
-		if !contains(knownMethods, m) {
-			return invalid("", name, "Invalid %s: must be one of %v", name, knownMethods)
+		if !slices.Contains(knownMethods, m) {
+			return nil, false, invalid("", name, "Invalid %s: must be one of %v", name, knownMethods)
 		}
-		if contains(ss.methods[:i], m) {
-			return invalid("", "payment_method_types", "You cannot name a payment method twice.")
+		if slices.Contains(methods[:i], m) {
+			return nil, false, invalid("", "payment_method_types", "You cannot name a payment method twice.")
 		}
 	}
-	return nil
+	return methods, false, nil
 }
 
 // delayedMethod is the session's method that pays later, or "".
@@ -281,42 +366,28 @@ func (ss *session) delayedMethod() string {
 func (s *Stripe) add(ss *session) {
 	defer s.named(ss.clientReference)()
 	ss.id = s.id("cs_test_a1", 56)
-	for i := range ss.items {
-		it := &ss.items[i]
-		it.id, it.price, it.product = s.id("li_1", 23), s.id("price_1", 23), s.id("prod_", 14)
+	for _, it := range ss.items {
+		it.id = s.id("li_1", 23)
+		if it.price.id == "" {
+			if it.price.product.id == "" {
+				s.keepProduct(it.price.product, "")
+			}
+			s.keepPrice(it.price)
+		}
 	}
 	ss.url = s.base + "/pay/" + ss.id
-	s.sessions = append(s.sessions, ss)
-	s.byID[ss.id] = ss
-	if s.nextExpiry == 0 || ss.expiresAt < s.nextExpiry {
-		s.nextExpiry = ss.expiresAt
-	}
-}
-
-// expireDue ends the open sessions whose time has come. Every way in calls it first, so that an expiry is never missed.
-func (s *Stripe) expireDue() {
-	now := s.now()
-	if s.nextExpiry == 0 || now < s.nextExpiry {
-		return
-	}
-	s.nextExpiry = 0
-	for _, ss := range s.sessions {
-		if ss.status != "open" {
-			continue
-		}
-		if ss.expiresAt <= now {
+	s.sessions.add(ss)
+	s.at(ss.expiresAt, func() {
+		if ss.status == "open" {
 			s.expire(ss, cause{})
-		} else if s.nextExpiry == 0 || ss.expiresAt < s.nextExpiry {
-			s.nextExpiry = ss.expiresAt
 		}
-	}
+	})
 }
 
 func (s *Stripe) expire(ss *session, c cause) {
 	ss.status = "expired"
 	if pi := ss.intent; pi != nil && pi.status == "requires_payment_method" {
-		pi.status, pi.canceledAt, pi.reason = "canceled", s.now(), "automatic"
-		s.emit("payment_intent.canceled", pi.json(nil), c)
+		s.cancelIntent(pi, "automatic", c)
 	}
 	s.emit("checkout.session.expired", ss.json(nil), c)
 }
@@ -410,7 +481,7 @@ func (s *Stripe) CreateSession(sp SessionParams) (Session, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireDue()
+	s.wake()
 	ss, _, err := s.newSession(p)
 	if err != nil {
 		return Session{}, wrap("create session", err)
@@ -433,9 +504,9 @@ func (s *Stripe) CreateSession(sp SessionParams) (Session, error) {
 func (s *Stripe) Session(id string) (Session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireDue()
+	s.wake()
 	s.pump()
-	if ss := s.byID[id]; ss != nil {
+	if ss := s.sessions.byID[id]; ss != nil {
 		return ss.export(), true
 	}
 	return Session{}, false
@@ -445,10 +516,10 @@ func (s *Stripe) Session(id string) (Session, bool) {
 func (s *Stripe) Sessions() []Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireDue()
+	s.wake()
 	s.pump()
-	out := make([]Session, len(s.sessions))
-	for i, ss := range s.sessions {
+	out := make([]Session, len(s.sessions.all))
+	for i, ss := range s.sessions.all {
 		out[i] = ss.export()
 	}
 	return out

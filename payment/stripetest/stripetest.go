@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,17 +66,22 @@ type Stripe struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // deliveries under way
 
-	mu         sync.Mutex
-	closed     bool
-	seed       []byte
-	naming     string            // what ids are made for now
-	made       map[string]uint64 // ids made so far, by naming
-	sessions   []*session
-	byID       map[string]*session
-	intents    map[string]*intent
-	events     []*event
-	eventByID  map[string]*event
-	nextExpiry int64 // no open session expires before; 0: none is open
+	mu        sync.Mutex
+	closed    bool
+	seed      []byte
+	naming    string            // what ids are made for now
+	made      map[string]uint64 // ids made so far, by naming
+	products  shelf[*product]
+	prices    shelf[*price]
+	sessions  shelf[*session]
+	methods   shelf[*method]
+	intents   shelf[*intent]
+	charges   shelf[*charge]
+	refunds   shelf[*refund]
+	disputes  shelf[*dispute]
+	events    shelf[*event]
+	endpoints shelf[*endpoint]
+	alarms    []alarm // the next one first
 
 	keys     map[string]*keyed
 	faults   map[string][]Fault
@@ -82,15 +89,14 @@ type Stripe struct {
 	met      map[[2]string]int // requests that chaos has decided about, by route and what they are about
 	requests []Request
 
-	endpoints []*endpoint
-	queue     []*parcel   // to be sent
-	putOff    []*parcel   // to be queued when they are due
-	alarm     *time.Timer // when the first of them is, without a Clock
-	waiting   int         // parcels neither taken nor given up
-	held      bool
-	flying    []*parcel // background attempts under way
-	log       []Delivery
-	settled   chan struct{} // closed and replaced whenever a parcel changes
+	queue   []*parcel   // to be sent
+	putOff  []*parcel   // to be queued when they are due
+	bell    *time.Timer // when the first of them is, without a Clock
+	waiting int         // parcels neither taken nor given up
+	held    bool
+	flying  []*parcel // background attempts under way
+	log     []Delivery
+	settled chan struct{} // closed and replaced whenever a parcel changes
 }
 
 // New returns a stand-in to be mounted in a server of one's own. Config.PublicURL is required.
@@ -163,7 +169,6 @@ func New(cfg Config) (*Stripe, error) {
 		SecretKey: cfg.SecretKey, WebhookSecret: cfg.WebhookSecret, Seed: cfg.Seed,
 		cfg: cfg, base: strings.TrimRight(cfg.PublicURL, "/"),
 		seed: binary.BigEndian.AppendUint64(nil, uint64(cfg.Seed)), made: map[string]uint64{},
-		byID: map[string]*session{}, intents: map[string]*intent{}, eventByID: map[string]*event{},
 		keys: map[string]*keyed{}, faults: map[string][]Fault{}, chaos: cfg.Chaos, met: map[[2]string]int{},
 		settled: make(chan struct{}),
 	}
@@ -188,8 +193,8 @@ func (s *Stripe) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 func (s *Stripe) Close() {
 	s.mu.Lock()
 	s.closed = true
-	if s.alarm != nil {
-		s.alarm.Stop()
+	if s.bell != nil {
+		s.bell.Stop()
 	}
 	s.changed()
 	s.mu.Unlock()
@@ -258,6 +263,26 @@ func loopback(host string) bool {
 }
 
 func (s *Stripe) now() int64 { return s.cfg.Now().Unix() }
+
+// alarm is something that happens when the clock gets there.
+type alarm struct {
+	at int64
+	do func()
+}
+
+func (s *Stripe) at(t int64, do func()) {
+	i := sort.Search(len(s.alarms), func(i int) bool { return s.alarms[i].at > t })
+	s.alarms = slices.Insert(s.alarms, i, alarm{t, do})
+}
+
+// wake does what has come due. Every way in calls it first, so that nothing is missed.
+func (s *Stripe) wake() {
+	for len(s.alarms) > 0 && s.alarms[0].at <= s.now() {
+		do := s.alarms[0].do
+		s.alarms = s.alarms[1:]
+		do()
+	}
+}
 
 // named has ids made for something that has a name of its own, until the function that it returns is called. They then
 // depend on it, and on how many were made for it, and not on what else happens meanwhile.

@@ -2,7 +2,7 @@
 // from the programs that the machine has, each in a temporary folder and on a free
 // port of the loopback address, or uses the server that an environment variable
 // names. A server is started once for a test binary, by the first test that asks
-// for it, and ends with it.
+// for it, and ends with it. It finds Stripe's command-line tool, too.
 //
 // A test that misses a program skips and says so; with REQUIRE_SERVERS=1, which
 // `.ci/run` sets, it fails.

@@ -218,6 +218,7 @@ func lockMySQL(ctx context.Context, c *sql.Conn, prefix string) (func(context.Co
 	const forever = "31536000" // seconds; MariaDB refuses -1
 	var got int64
 	if err := queryRow(ctx, c, "SELECT GET_LOCK("+name+", "+forever+")", nil, number{&got}); err != nil {
+		discard(c)
 		return nil, err
 	}
 	if got != 1 {
@@ -225,8 +226,16 @@ func lockMySQL(ctx context.Context, c *sql.Conn, prefix string) (func(context.Co
 	}
 	return func(ctx context.Context, _ bool) error {
 		_, err := c.ExecContext(ctx, "DO RELEASE_LOCK("+name+")")
+		if err != nil {
+			discard(c)
+		}
 		return err
 	}, nil
+}
+
+// discard closes a connection in a state that must not go back to the pool.
+func discard(c *sql.Conn) {
+	_ = c.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // newBookingMySQL is one statement of MariaDB's that is a transaction: any error
@@ -274,7 +283,7 @@ func applyNewMySQL(ctx context.Context, db *sql.DB, s *schema, ch store.Change) 
 	// No handler runs in a statement that was killed or had its time. Whoever is given
 	// the connection next must not commit what it has left.
 	if _, undo := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
-		_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+		discard(c)
 	}
 	return false, err
 }

@@ -440,3 +440,37 @@ func TestInTxHidesAnError(t *testing.T) {
 	assert.Equal(t, 50, noted())
 	assert.Equal(t, 1, sqltest.Whole(t, db))
 }
+
+// The worst case for the server's locks: whoever has the key gives it back, since the
+// Change loses over something else, to all who wait for it at once. Each of them is
+// told of the conflict, and no deadlock comes out.
+func TestManyLosersOfOneKey(t *testing.T) {
+	const n = 32
+	ctx := context.Background()
+	for _, w := range []sqltest.Way{prepared, interpolated} {
+		for name, hook := range map[string]sqltest.InTx{
+			"the statement":   nil,
+			"the transaction": func(context.Context, *sql.Tx, store.Change) error { return nil },
+		} {
+			t.Run(w.Name+", "+name, func(t *testing.T) {
+				db := w.New(t)
+				s := w.Store(t, db, hook)
+				_, err := s.Apply(ctx, sqltest.Paid("a"))
+				require.NoError(t, err)
+				for round := range 3 {
+					errs := make(chan error, n)
+					for range n {
+						go func() {
+							_, err := s.Apply(ctx, sqltest.WithIntent(sqltest.Name("b", round), "a"))
+							errs <- err
+						}()
+					}
+					for range n {
+						require.ErrorIs(t, <-errs, store.ErrConflict)
+					}
+				}
+				assert.Equal(t, 1, sqltest.Whole(t, db))
+			})
+		}
+	}
+}

@@ -42,6 +42,7 @@ func TestMySQLErrors(t *testing.T) {
 		{(*mysqlError)(nil), 0, false, false},
 		{numbered1213("1213"), 0, false, false},
 		{otherNumber{"1213"}, 0, false, false},
+		{embedded{}, 0, false, false},
 		{errors.New("Error 1213 (40001): it only says so"), 0, false, false},
 		{fmt.Errorf("hidden: %v", deadlock), 0, false, false},
 		{nil, 0, false, false},
@@ -60,6 +61,51 @@ func (numbered1213) Error() string { return "coded" }
 type otherNumber struct{ Number string }
 
 func (otherNumber) Error() string { return "coded" }
+
+type embedded struct{ *mysqlError }
+
+func (embedded) Error() string { return "nothing is in it" }
+
+// Settings that the server of the tests can't have are refused as well.
+func TestMySQLSettings(t *testing.T) {
+	good := map[string]string{
+		"version": "8.0.36", "character_set_client": "utf8mb4", "character_set_connection": "utf8mb4", "character_set_results": "utf8mb4",
+		"sql_mode": "ANSI,STRICT_ALL_TABLES", "autocommit": "ON", "completion_type": "NO_CHAIN", "unique_checks": "ON",
+		"innodb_flush_log_at_trx_commit": "1", "log_bin": "ON", "binlog_format": "ROW", "group_concat_max_len": "1024",
+	}
+	for _, c := range []struct {
+		change map[string]string
+		want   string
+	}{
+		{nil, ""},
+		{map[string]string{"binlog_format": "STATEMENT"}, "set it to ROW or MIXED"},
+		{map[string]string{"binlog_format": "STATEMENT", "log_bin": "OFF"}, ""},
+		{map[string]string{"innodb_flush_log_at_trx_commit": "3"}, ""},
+		{map[string]string{"innodb_flush_log_at_trx_commit": "0"}, "set it to 1"},
+		{map[string]string{"innodb_flush_log_at_trx_commit": ""}, "no InnoDB"},
+		{map[string]string{"version": "8.0.16"}, "8.0.16"},
+		{map[string]string{"version": "11.4.2-MariaDB"}, "group_concat_max_len is 1024"},
+		{map[string]string{"version": "11.4.2-MariaDB", "group_concat_max_len": "65536"}, ""},
+	} {
+		fake := &fakeDB{}
+		for name, value := range good {
+			if v, ok := c.change[name]; ok {
+				value = v
+			}
+			if value != "" {
+				fake.variables = append(fake.variables, []driver.Value{name, []byte(value)})
+			}
+		}
+		db := sql.OpenDB(fake)
+		err := checkMySQL(context.Background(), db, "p_")
+		if c.want == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, c.want)
+		}
+		require.NoError(t, db.Close())
+	}
+}
 
 func TestMySQLVersions(t *testing.T) {
 	for version, want := range map[string]bool{

@@ -424,6 +424,7 @@ type fakeDB struct {
 	execs     []error // of the statements to come; then they succeed
 	ran       []string
 	closed    int
+	variables [][]driver.Value // what SHOW VARIABLES shows
 }
 
 func (f *fakeDB) Connect(context.Context) (driver.Conn, error) { return f, nil }
@@ -452,12 +453,23 @@ func pop(errs *[]error) (err error) {
 	return err
 }
 
-func (f *fakeDB) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
-	return noRows{}, nil
+func (f *fakeDB) QueryContext(_ context.Context, q string, _ []driver.NamedValue) (driver.Rows, error) {
+	if strings.HasPrefix(q, "SHOW VARIABLES") {
+		return &fakeRows{f.variables}, nil
+	}
+	return &fakeRows{}, nil
 }
 
-type noRows struct{}
+type fakeRows struct{ rows [][]driver.Value }
 
-func (noRows) Columns() []string         { return nil }
-func (noRows) Close() error              { return nil }
-func (noRows) Next([]driver.Value) error { return io.EOF }
+func (*fakeRows) Columns() []string { return []string{"name", "value"} }
+func (*fakeRows) Close() error      { return nil }
+
+func (r *fakeRows) Next(to []driver.Value) error {
+	if len(r.rows) == 0 {
+		return io.EOF
+	}
+	copy(to, r.rows[0])
+	r.rows = r.rows[1:]
+	return nil
+}

@@ -12,11 +12,14 @@ import (
 // variables of this package, such as [SQLite]; they are never changed.
 //
 // A new one adds two things and edits nothing: a file with its variable, and
-// its folder of migrations. Every table's keys must compare byte for byte (on
-// MySQL a binary collation that does not pad, such as utf8mb4_0900_bin).
+// its folder of migrations. Every table's keys must compare byte for byte.
 type Dialect struct {
 	// name is the folder of its migrations, and what errors call it.
 	name string
+
+	// tableOptions end the CREATE of the table of migrations; those of the others
+	// are in the migrations.
+	tableOptions string
 
 	// rebind turns the "?" of a statement into the database's placeholders;
 	// nil keeps them. No statement has a "?" of another meaning.
@@ -30,8 +33,17 @@ type Dialect struct {
 	// on without its first row would commit half a Change.
 	unlessExists func(insert, key string) string
 
+	// written is how many rows a statement wrote, none if it is one of unlessExists
+	// whose key was taken; nil: the count says so.
+	written func(sql.Result) (int64, error)
+
 	// forUpdate is added to the SELECT of a row that is about to be changed.
 	forUpdate string
+
+	// current is added to what is read in order to write within a transaction of
+	// the caller's, where a plain SELECT may be blind to the row that has just won;
+	// empty: the database then fails such a transaction.
+	current string
 
 	// jsonArray is the aggregate that makes a JSON array of a column, as text,
 	// with one %s for the column.
@@ -55,11 +67,11 @@ type Dialect struct {
 
 	// check looks at a connection's settings and says what must be changed
 	// before it may be trusted with a Change; nil when nothing can be wrong.
-	check func(ctx context.Context, c conn) error
+	check func(ctx context.Context, c conn, prefix string) error
 
 	// isOver reports whether a transaction ended without its owner's doing, in a
-	// database where a savepoint would then begin, and its release commit, another;
-	// nil: elsewhere it fails.
+	// database where what follows would then be committed all the same; nil: elsewhere
+	// it fails.
 	isOver func(ctx context.Context, tx conn) bool
 
 	// lockSchema makes the caller the only one that migrates: an immediate
@@ -72,8 +84,9 @@ type Dialect struct {
 	// statement, where the database can; nil: it can't. ok is false when
 	// nothing was written because a key is taken; which, and what is to be
 	// said of it, the transaction finds out that is then run instead. A lostError
-	// says that it was the Change's own key: a replay.
-	applyNew func(ctx context.Context, c conn, s *schema, ch store.Change) (ok bool, err error)
+	// says that it was the Change's own key: a replay. errNoApplyNew says that this
+	// server can't.
+	applyNew func(ctx context.Context, db *sql.DB, s *schema, ch store.Change) (ok bool, err error)
 }
 
 // String is the dialect's name, such as "sqlite".
@@ -129,12 +142,12 @@ type schema struct {
 
 // A list goes on at a place: at or before a time, and before the id if it is
 // that very time. One that starts does so after the end of time.
-const (
-	pageOf   = " AND %[1]s <= ? AND (%[1]s < ? OR %[2]s < ?) ORDER BY %[1]s DESC, %[2]s DESC LIMIT ?"
-	oldFirst = " ORDER BY p.created_at, p.id"
-)
+const pageOf = " AND %[1]s <= ? AND (%[1]s < ? OR %[2]s < ?) ORDER BY %[1]s DESC, %[2]s DESC LIMIT ?"
 
-func newSchema(d *Dialect, prefix string) *schema {
+func newSchema(d *Dialect, prefix string) *schema { return newLockingSchema(d, prefix, "") }
+
+// newLockingSchema is the schema whose reads that a write depends on end in lock.
+func newLockingSchema(d *Dialect, prefix, lock string) *schema {
 	var (
 		b = bookingColumns(new(store.Booking))
 		p = paymentColumns(new(store.Payment))
@@ -154,7 +167,7 @@ func newSchema(d *Dialect, prefix string) *schema {
 	selectBooking := "SELECT " + b.list("b") + " FROM {prefix}bookings b"
 	selectPayment := "SELECT " + p.list("p") + " FROM {prefix}payments p"
 	selectEvent := "SELECT " + e.list("e") + ", (SELECT " + strings.ReplaceAll(d.jsonArray, "%s", "h.handler") +
-		" FROM {prefix}event_handlers h WHERE h.event_id = e.id) FROM {prefix}events e"
+		" FROM {prefix}event_handlers h WHERE h.event_id = e.id" + lock + ") FROM {prefix}events e"
 	return &schema{
 		dialect: d,
 		prefix:  prefix,
@@ -176,26 +189,26 @@ func newSchema(d *Dialect, prefix string) *schema {
 		finishEvent:   sql("UPDATE {prefix}events SET updated_at = ?, reason = CASE WHEN state IN ('failed', 'dead') THEN '' ELSE reason END, state = ? WHERE id = ?"),
 		insertHandler: sql(d.unlessExists("INSERT INTO {prefix}event_handlers (event_id, handler) VALUES (?, ?)", "event_id, handler")),
 
-		change:  sql("SELECT c.fingerprint, c.booking_id FROM {prefix}changes c WHERE c.change_key = ?"),
-		seatsOf: sql("SELECT b.seats FROM {prefix}bookings b WHERE b.id = ? AND b.version = ?"),
+		change:  sql("SELECT c.fingerprint, c.booking_id FROM {prefix}changes c WHERE c.change_key = ?", lock),
+		seatsOf: sql("SELECT b.seats FROM {prefix}bookings b WHERE b.id = ? AND b.version = ?", lock),
 		booking: sql(selectBooking, " WHERE b.id = ?"),
 		bookingPayments: sql("SELECT ", b.list("b"), ", ", p.list("p"),
-			" FROM {prefix}bookings b LEFT JOIN {prefix}payments p ON p.booking_id = b.id WHERE b.id = ?", oldFirst),
+			" FROM {prefix}bookings b LEFT JOIN {prefix}payments p ON p.booking_id = b.id WHERE b.id = ?", lock),
 		bookingOfSession: sql(selectBooking, " WHERE b.session_id = ? ORDER BY b.created_at DESC, b.id DESC LIMIT 1"),
 		bookingOfPayment: sql("SELECT ", b.list("b"), " FROM {prefix}payments p JOIN {prefix}bookings b ON b.id = p.booking_id",
 			" WHERE p.session_id = ? ORDER BY p.created_at DESC, p.id DESC LIMIT 1"),
 		bookingsByUser:    sql(selectBooking, " WHERE b.user_id = ?", page("b.created_at", "b.id")),
 		history:           sql("SELECT ", h.list("h"), " FROM {prefix}history h WHERE h.booking_id = ? ORDER BY h.version DESC"),
 		payment:           sql(selectPayment, " WHERE p.payment_intent_id = ?"),
-		paymentOwner:      sql("SELECT p.booking_id FROM {prefix}payments p WHERE p.payment_intent_id = ?"),
+		paymentOwner:      sql("SELECT p.booking_id FROM {prefix}payments p WHERE p.payment_intent_id = ?", lock),
 		paymentsByBooking: sql(selectPayment, " WHERE p.booking_id = ?", page("p.created_at", "p.id")),
 		paymentsByUser:    sql(selectPayment, " WHERE p.user_id = ?", page("p.created_at", "p.id")),
 		takenSeats:        sql("SELECT s.seat_number FROM {prefix}seats s WHERE s.slot = ? AND s.seat_number <= ?"),
-		event:             sql(selectEvent, " WHERE e.id = ?"),
+		event:             sql(selectEvent, " WHERE e.id = ?", lock),
 		eventForUpdate:    sql(selectEvent, " WHERE e.id = ?", d.forUpdate),
 		events:            strings.ReplaceAll(selectEvent, "{prefix}", prefix),
 
-		createMigrations: sql("CREATE TABLE IF NOT EXISTS {prefix}migrations (version INTEGER NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL)"),
+		createMigrations: sql("CREATE TABLE IF NOT EXISTS {prefix}migrations (version INTEGER NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL)", d.tableOptions),
 		lastMigration:    sql("SELECT COALESCE(MAX(version), 0) FROM {prefix}migrations"),
 		insertMigration:  sql("INSERT INTO {prefix}migrations (version, name) VALUES (?, ?)"),
 	}

@@ -31,7 +31,9 @@ var Postgres = &Dialect{
 	notYet:     hasState("57P03", "53300"), // cannot_connect_now, too_many_connections
 	check:      checkPostgres,
 	lockSchema: lockPostgres,
-	applyNew:   applyNewPostgres,
+	applyNew: func(ctx context.Context, db *sql.DB, s *schema, ch store.Change) (bool, error) {
+		return applyNewPostgres(ctx, db, s, ch)
+	},
 }
 
 // numbered turns each "?" into $1, $2, ...
@@ -66,7 +68,7 @@ func hasState(codes ...string) func(error) bool {
 
 var uniqueViolation = hasState("23505")
 
-func checkPostgres(ctx context.Context, c conn) error {
+func checkPostgres(ctx context.Context, c conn, _ string) error {
 	var version int64
 	var encoding, commit string
 	err := queryRow(ctx, c, "SELECT current_setting('server_version_num'), current_setting('server_encoding'), current_setting('synchronous_commit')",
@@ -116,44 +118,25 @@ func lockPostgres(ctx context.Context, c *sql.Conn, prefix string) (func(context
 	return end, nil
 }
 
-// maxNewRows bounds the rows of one statement, which may have 65,535 arguments.
-const maxNewRows = 100
-
 // applyNewPostgres is one statement, hence atomic by itself. Only the insert of
 // the key may do nothing, and then there are no rows for the others to take: they
 // select from what it returns. Any other key that is taken is an error, which
 // undoes the whole statement; did those inserts do nothing as well, what was
 // written before them would stay: half a Change.
 func applyNewPostgres(ctx context.Context, c conn, s *schema, ch store.Change) (bool, error) {
-	bookingID, _ := ids(ch)
-	next, line := ch.Next(), historyOf(ch)
-	var event store.Event
-	if ch.Event != nil {
-		event = store.MergeEvent(nil, *ch.Event)
-	}
-	if len(ch.Payments)+len(event.Handlers) > maxNewRows {
+	rows := newRows(s, ch)
+	if len(rows) > maxNewRows {
 		return false, nil
 	}
-
 	var q newStatement
-	q.begin(s.prefix+"changes", columns{
-		{"change_key", text(&ch.Key)}, {"fingerprint", text(&ch.Fingerprint)}, {"booking_id", text(&bookingID)},
-	})
+	q.begin(rows[0])
 	// PostgreSQL promises no order, but runs them from the last to the first:
 	// with that in mind, keys are taken in the order of writer.apply, so that
 	// two callers on either way wait for each other rather than in a circle.
-	for i := range event.Handlers {
-		q.with(s.prefix+"event_handlers", columns{{"event_id", text(&event.ID)}, {"handler", text(&event.Handlers[i])}})
+	for i := len(rows) - 1; i > 1; i-- {
+		q.with(rows[i])
 	}
-	if ch.Event != nil {
-		q.with(s.prefix+"events", eventColumns(&event))
-	}
-	for i := len(ch.Payments) - 1; i >= 0; i-- {
-		p := ch.Payments[i].Clone()
-		q.with(s.prefix+"payments", paymentColumns(&p))
-	}
-	q.with(s.prefix+"bookings", bookingColumns(&next))
-	q.end(s.prefix+"history", historyColumns(&line))
+	q.end(rows[1])
 
 	n, err := writer{s, c}.exec(ctx, q.sql.String(), q.args...)
 	switch {
@@ -174,22 +157,22 @@ type newStatement struct {
 	n    int
 }
 
-func (q *newStatement) begin(table string, cs columns) {
-	q.sql.WriteString("WITH won AS (INSERT INTO " + table + " (" + cs.list("") + ") SELECT ")
-	q.values(cs)
-	q.sql.WriteString(" ON CONFLICT (" + cs[0].name + ") DO NOTHING RETURNING 1)")
+func (q *newStatement) begin(r row) {
+	q.sql.WriteString("WITH won AS (INSERT INTO " + r.table + " (" + r.list("") + ") SELECT ")
+	q.values(r.columns)
+	q.sql.WriteString(" ON CONFLICT (" + r.columns[0].name + ") DO NOTHING RETURNING 1)")
 }
 
-func (q *newStatement) with(table string, cs columns) {
+func (q *newStatement) with(r row) {
 	q.n++
 	q.sql.WriteString(", w" + strconv.Itoa(q.n) + " AS (")
-	q.end(table, cs)
+	q.end(r)
 	q.sql.WriteString(")")
 }
 
-func (q *newStatement) end(table string, cs columns) {
-	q.sql.WriteString(" INSERT INTO " + table + " (" + cs.list("") + ") SELECT ")
-	q.values(cs)
+func (q *newStatement) end(r row) {
+	q.sql.WriteString(" INSERT INTO " + r.table + " (" + r.list("") + ") SELECT ")
+	q.values(r.columns)
 	q.sql.WriteString(" FROM won")
 }
 

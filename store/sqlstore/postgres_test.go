@@ -18,7 +18,7 @@ import (
 )
 
 // Every statement has its placeholders numbered from 1, also those that are put
-// together for a filter, and both dialects have the same tables and indexes.
+// together for a filter.
 func TestPostgresRendering(t *testing.T) {
 	s := newSchema(Postgres, "p_")
 	q, args := s.eventsWhere(store.EventFilter{State: "done", Type: "x", From: time.UnixMilli(1), To: time.UnixMilli(2)})
@@ -36,19 +36,6 @@ func TestPostgresRendering(t *testing.T) {
 			assert.Equal(t, fmt.Sprint(i+1), m[1], q)
 		}
 	}
-
-	names := func(d *Dialect) (found []string) {
-		list, err := Migrations(d, "p_")
-		require.NoError(t, err)
-		for _, m := range list {
-			for _, name := range regexp.MustCompile(`(?m)^(?:CREATE \w+|    )\s*(\w+)`).FindAllString(m.SQL, -1) {
-				found = append(found, strings.TrimSpace(name))
-			}
-			found = append(found, regexp.MustCompile(`CREATE INDEX .*`).FindAllString(m.SQL, -1)...)
-		}
-		return found
-	}
-	assert.Equal(t, names(SQLite), names(Postgres))
 }
 
 // Only the insert of the key may do nothing, and all others depend on it: else the
@@ -65,7 +52,7 @@ func TestPostgresNewBookingStatement(t *testing.T) {
 		Event: &store.Event{ID: "e", Type: "t", Handlers: []string{"y", "x"}},
 	}
 	db := &recorder{affected: 1}
-	ok, err := Postgres.applyNew(context.Background(), db, newSchema(Postgres, "p_"), c)
+	ok, err := applyNewPostgres(context.Background(), db, newSchema(Postgres, "p_"), c)
 	require.NoError(t, err)
 	assert.True(t, ok)
 	assert.Equal(t, 1, strings.Count(db.query, "ON CONFLICT"))
@@ -94,7 +81,7 @@ func TestPostgresNewBookingStatement(t *testing.T) {
 		{"away", recorder{err: errAway}, false, errAway},
 		{"not null", recorder{err: sqlState("23502")}, false, sqlState("23502")},
 	} {
-		ok, err := Postgres.applyNew(context.Background(), &c.db, newSchema(Postgres, "p_"), change())
+		ok, err := applyNewPostgres(context.Background(), &c.db, newSchema(Postgres, "p_"), change())
 		assert.False(t, ok, c.name)
 		var lost *lostError
 		assert.Equal(t, c.lost, errors.As(err, &lost), c.name)
@@ -106,7 +93,7 @@ func TestPostgresNewBookingStatement(t *testing.T) {
 	many := change()
 	many.Payments = make([]store.Payment, maxNewRows+1)
 	db = &recorder{affected: 1}
-	ok, err = Postgres.applyNew(context.Background(), db, newSchema(Postgres, "p_"), many)
+	ok, err = applyNewPostgres(context.Background(), db, newSchema(Postgres, "p_"), many)
 	require.NoError(t, err)
 	assert.False(t, ok)
 	assert.Empty(t, db.query, "too many arguments for one statement")

@@ -47,7 +47,7 @@ func busy(err error) bool {
 	return strings.Contains(err.Error(), "database is locked") // drivers without Code
 }
 
-func checkSQLite(ctx context.Context, c conn) error {
+func checkSQLite(ctx context.Context, c conn, _ string) error {
 	var timeout, synchronous int64
 	var journal string
 	for pragma, f := range map[string]field{

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,10 +51,12 @@ type Config struct {
 // Store keeps the records in an SQL database. It implements [store.Store].
 type Store struct {
 	reader
-	db      *sql.DB
-	inTx    func(ctx context.Context, tx *sql.Tx, c store.Change) error
-	checked atomic.Bool
-	turn    chan struct{} // of the dialect's oneWriter; holds whoever writes
+	current    *schema // of writes in a transaction of the caller's
+	db         *sql.DB
+	inTx       func(ctx context.Context, tx *sql.Tx, c store.Change) error
+	checked    atomic.Bool
+	noApplyNew atomic.Bool   // the server can't
+	turn       chan struct{} // of the dialect's oneWriter; holds whoever writes
 }
 
 var _ store.Store = (*Store)(nil)
@@ -76,10 +79,11 @@ func New(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("sqlstore: config: %w", errors.Join(errs...))
 	}
 	return &Store{
-		reader: reader{schema: newSchema(cfg.Dialect, prefix), conn: cfg.DB},
-		db:     cfg.DB,
-		inTx:   cfg.InTx,
-		turn:   make(chan struct{}, 1),
+		reader:  reader{schema: newSchema(cfg.Dialect, prefix), conn: cfg.DB},
+		current: newLockingSchema(cfg.Dialect, prefix, cfg.Dialect.current),
+		db:      cfg.DB,
+		inTx:    cfg.InTx,
+		turn:    make(chan struct{}, 1),
 	}, nil
 }
 
@@ -122,16 +126,23 @@ func (s *Store) Apply(ctx context.Context, c store.Change) (res store.Result, er
 	return res, nil
 }
 
+// errNoApplyNew is what the dialect's applyNew says of a server that can't.
+var errNoApplyNew = errors.New("the server can't apply a new booking in one statement")
+
 // applyNew takes the one-statement way where the dialect has one and the Change
 // fits it.
 func (s *Store) applyNew(ctx context.Context, c store.Change, res *store.Result) (bool, error) {
-	if s.dialect.applyNew == nil || s.inTx != nil || c.Booking == nil || c.Booking.Version != 0 || len(c.Claim) > 0 {
+	if s.dialect.applyNew == nil || s.noApplyNew.Load() || s.inTx != nil || !isNew(c) {
 		return false, nil
 	}
 	if err := s.check(ctx, s.db); err != nil {
 		return false, err
 	}
 	ok, err := s.dialect.applyNew(ctx, s.db, s.schema, c)
+	if errors.Is(err, errNoApplyNew) {
+		s.noApplyNew.Store(true)
+		err = nil
+	}
 	if ok {
 		*res = newResult(c)
 	}
@@ -166,6 +177,9 @@ func (s *Store) hook(tx *sql.Tx) func(context.Context, store.Change) error {
 			}
 			return fmt.Errorf("InTx: %w", err)
 		}
+		if s.isOver(ctx, tx) { // InTx has hidden an error
+			return errOver
+		}
 		return nil
 	}
 }
@@ -175,18 +189,27 @@ func (s *Store) check(ctx context.Context, c conn) error {
 	if s.dialect.check == nil || s.checked.Load() {
 		return nil
 	}
-	if err := s.dialect.check(ctx, c); err != nil {
+	if err := s.dialect.check(ctx, c, s.prefix); err != nil {
 		return err
 	}
 	s.checked.Store(true)
 	return nil
 }
 
-// How often and how soon a transaction is run again that failed for nothing but
-// the company it had.
+var errOver = errors.New("the transaction is over: the database has ended it")
+
+func (s *Store) isOver(ctx context.Context, tx *sql.Tx) bool {
+	return s.dialect.isOver != nil && s.dialect.isOver(ctx, tx)
+}
+
+// How often, for how long and how soon a transaction is run again that failed for
+// nothing but the company it had. Of those who are in each other's way at least one
+// gets through each time; chance keeps the others from meeting again.
 const (
-	maxTries   = 5
-	firstPause = 5 * time.Millisecond
+	maxTries     = 20
+	maxTime      = 5 * time.Second
+	firstPause   = 5 * time.Millisecond
+	longestPause = 50 * time.Millisecond
 )
 
 // write runs fn in a transaction of its own.
@@ -194,9 +217,11 @@ func (s *Store) write(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err := s.check(ctx, s.db); err != nil {
 		return err
 	}
-	for try, pause := 1, firstPause; ; try, pause = try+1, 2*pause {
+	end := time.Now().Add(maxTime)
+	for try, pause := 1, firstPause; ; try, pause = try+1, min(2*pause, longestPause) {
 		err := s.writeOnce(ctx, fn)
-		if err == nil || try == maxTries || s.dialect.again == nil || !s.dialect.again(err) || !sleep(ctx, pause) {
+		if err == nil || s.dialect.again == nil || !s.dialect.again(err) ||
+			try == maxTries || time.Now().After(end) || !sleep(ctx, rand.N(pause)) {
 			return err
 		}
 	}
@@ -289,12 +314,12 @@ func (j *joined) Apply(ctx context.Context, c store.Change) (res store.Result, e
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	err = j.write(ctx, func() (err error) {
-		res, err = writer{j.schema, j.tx}.apply(ctx, c, j.outer.hook(j.tx))
+		res, err = writer{j.outer.current, j.tx}.apply(ctx, c, j.outer.hook(j.tx))
 		return err
 	})
 	var lost *lostError
 	if errors.As(err, &lost) {
-		return reader{schema: j.schema, conn: j.tx}.explain(ctx, c, lost)
+		return reader{schema: j.outer.current, conn: j.tx}.explain(ctx, c, lost)
 	}
 	if err != nil {
 		return store.Result{}, err
@@ -307,7 +332,7 @@ func (j *joined) RecordFailure(ctx context.Context, e store.Event, reason string
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.write(ctx, func() error {
-		return writer{j.schema, j.tx}.recordFailure(ctx, e, reason, dead)
+		return writer{j.outer.current, j.tx}.recordFailure(ctx, e, reason, dead)
 	})
 }
 
@@ -316,7 +341,7 @@ func (j *joined) RecordHandled(ctx context.Context, eventID string, handlers []s
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.write(ctx, func() error {
-		return writer{j.schema, j.tx}.recordHandled(ctx, eventID, handlers, done, at)
+		return writer{j.outer.current, j.tx}.recordHandled(ctx, eventID, handlers, done, at)
 	})
 }
 
@@ -325,8 +350,8 @@ func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 	if err := j.outer.check(ctx, j.tx); err != nil {
 		return err
 	}
-	if j.outer.dialect.isOver != nil && j.outer.dialect.isOver(ctx, j.tx) {
-		return errors.New("the transaction is over: the database has rolled it back")
+	if j.outer.isOver(ctx, j.tx) {
+		return errOver
 	}
 	if _, err := j.tx.ExecContext(ctx, "SAVEPOINT stripebooking"); err != nil {
 		return err

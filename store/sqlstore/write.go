@@ -1,12 +1,9 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/carevia/stripebooking/store"
@@ -34,6 +31,9 @@ func (w writer) exec(ctx context.Context, statement string, args ...any) (int64,
 	if err != nil {
 		return 0, err
 	}
+	if w.dialect.written != nil {
+		return w.dialect.written(res)
+	}
 	return res.RowsAffected()
 }
 
@@ -53,11 +53,17 @@ func (w writer) apply(ctx context.Context, c store.Change, inTx func(context.Con
 			return store.Result{}, err
 		}
 	}
+	known := isNew(c) // nothing was there that what is written had to be merged with
 	if c.Event != nil {
 		merge := func(old *store.Event) store.Event { return store.MergeEvent(old, *c.Event) }
-		if err := w.mergeEvent(ctx, eventID, merge); err != nil {
+		inserted, err := w.mergeEvent(ctx, eventID, merge)
+		if err != nil {
 			return store.Result{}, err
 		}
+		known = known && inserted
+	}
+	if known {
+		return newResult(c), inTx(ctx, c)
 	}
 	res, err := reader{schema: w.schema, conn: w.conn}.result(ctx, bookingID, eventID)
 	if err != nil {
@@ -182,24 +188,25 @@ func (w writer) claim(ctx context.Context, bookingID string, c store.SeatClaim) 
 	return got, nil
 }
 
-// mergeEvent writes a ledger row as merge makes it of what is stored.
-func (w writer) mergeEvent(ctx context.Context, id string, merge func(old *store.Event) store.Event) error {
+// mergeEvent writes a ledger row as merge makes it of what is stored, and reports
+// whether there was none.
+func (w writer) mergeEvent(ctx context.Context, id string, merge func(old *store.Event) store.Event) (inserted bool, err error) {
 	e := merge(nil)
 	n, err := w.exec(ctx, w.insertEvent, eventColumns(&e).args()...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if n == 0 {
 		old, err := reader{schema: w.schema, conn: w.conn}.event(ctx, w.eventForUpdate, id)
 		if err != nil {
-			return err
+			return false, err
 		}
 		e = merge(&old)
 		if _, err := w.exec(ctx, w.updateEvent, eventColumns(&e).without("id").args(id)...); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return w.addHandlers(ctx, id, e.Handlers)
+	return n != 0, w.addHandlers(ctx, id, e.Handlers)
 }
 
 func (w writer) addHandlers(ctx context.Context, eventID string, handlers []string) error {
@@ -216,7 +223,8 @@ func (w writer) recordFailure(ctx context.Context, e store.Event, reason string,
 	if err := merge(nil).Validate(); err != nil {
 		return err
 	}
-	return w.mergeEvent(ctx, e.ID, merge)
+	_, err := w.mergeEvent(ctx, e.ID, merge)
+	return err
 }
 
 func (w writer) recordHandled(ctx context.Context, eventID string, handlers []string, done bool, at time.Time) error {
@@ -260,6 +268,48 @@ func historyOf(c store.Change) store.History {
 	return line
 }
 
+// maxNewRows bounds the rows of one statement, which may have 65,535 arguments on
+// all servers.
+const maxNewRows = 100
+
+// row is one that is to be inserted.
+type row struct {
+	table string
+	columns
+}
+
+// isNew reports whether a Change is for a new booking without claims.
+func isNew(c store.Change) bool {
+	return c.Booking != nil && c.Booking.Version == 0 && len(c.Claim) == 0
+}
+
+// newRows are the rows of a Change for a new booking without claims, in the order
+// in which writer.apply inserts them.
+func newRows(s *schema, c store.Change) []row {
+	bookingID, _ := ids(c)
+	next, line := c.Next(), historyOf(c)
+	rows := []row{
+		{s.prefix + "changes", columns{
+			{"change_key", text(&c.Key)}, {"fingerprint", text(&c.Fingerprint)}, {"booking_id", text(&bookingID)},
+		}},
+		{s.prefix + "history", historyColumns(&line)},
+		{s.prefix + "bookings", bookingColumns(&next)},
+	}
+	for _, p := range c.Payments {
+		p = p.Clone()
+		rows = append(rows, row{s.prefix + "payments", paymentColumns(&p)})
+	}
+	if c.Event == nil {
+		return rows
+	}
+	event := store.MergeEvent(nil, *c.Event)
+	rows = append(rows, row{s.prefix + "events", eventColumns(&event)})
+	for i := range event.Handlers {
+		rows = append(rows, row{s.prefix + "event_handlers", columns{{"event_id", text(&event.ID)}, {"handler", text(&event.Handlers[i])}}})
+	}
+	return rows
+}
+
 // newResult is what a Change for a new booking without claims, payments or an
 // event known before leaves behind.
 func newResult(c store.Change) store.Result {
@@ -268,9 +318,7 @@ func newResult(c store.Change) store.Result {
 	for _, p := range c.Payments {
 		res.Payments = append(res.Payments, p.Clone())
 	}
-	slices.SortFunc(res.Payments, func(p, q store.Payment) int {
-		return cmp.Or(p.CreatedAt.Compare(q.CreatedAt), strings.Compare(p.ID, q.ID))
-	})
+	oldestFirst(res.Payments)
 	if c.Event != nil {
 		e := store.MergeEvent(nil, *c.Event)
 		res.Event = &e

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -18,32 +19,32 @@ import (
 // ask for the types of its arguments first, each time or the first.
 func TestEveryProtocol(t *testing.T) {
 	for _, c := range []struct {
-		way
+		sqltest.Way
 		trips int64
 	}{
 		{pgx, 1},
-		{way{"pgx, cache_describe", "pgx", "&default_query_exec_mode=cache_describe", false}, 1},
-		{way{"pgx, describe_exec", "pgx", "&default_query_exec_mode=describe_exec", false}, 2},
-		{way{"pgx, exec", "pgx", "&default_query_exec_mode=exec", false}, 1},
-		{way{"pgx, simple_protocol", "pgx", "&default_query_exec_mode=simple_protocol", false}, 1},
-		{way{"lib pq", "postgres", "", false}, 2},
-		{way{"lib pq, binary_parameters", "postgres", "&binary_parameters=yes", false}, 1},
-		{way{"PgBouncer, pgx, cache_describe", "pgx", "&default_query_exec_mode=cache_describe", true}, 1},
-		{way{"PgBouncer, pgx, exec", "pgx", "&default_query_exec_mode=exec", true}, 1},
-		{way{"PgBouncer, pgx, simple_protocol", "pgx", "&default_query_exec_mode=simple_protocol", true}, 1},
-		{way{"PgBouncer, lib pq, binary_parameters", "postgres", "&binary_parameters=yes", true}, 1},
+		{direct("pgx, cache_describe", "pgx", "&default_query_exec_mode=cache_describe"), 1},
+		{direct("pgx, describe_exec", "pgx", "&default_query_exec_mode=describe_exec"), 2},
+		{direct("pgx, exec", "pgx", "&default_query_exec_mode=exec"), 1},
+		{direct("pgx, simple_protocol", "pgx", "&default_query_exec_mode=simple_protocol"), 1},
+		{libpq, 2},
+		{direct("lib pq, binary_parameters", "postgres", "&binary_parameters=yes"), 1},
+		{bounced("pgx, cache_describe", "pgx", "&default_query_exec_mode=cache_describe"), 1},
+		{bounced("pgx, exec", "pgx", "&default_query_exec_mode=exec"), 1},
+		{bounced("pgx, simple_protocol", "pgx", "&default_query_exec_mode=simple_protocol"), 1},
+		{bounced("lib pq, binary_parameters", "postgres", "&binary_parameters=yes"), 1},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.Name, func(t *testing.T) {
 			ctx := context.Background()
-			db, trips := c.openCounted(t, c.newDSN(t))
-			s := newStore(t, db, nil)
-			warm, want := paid("warm"), paid("a")
+			db, trips := openCounted(t, c.Way, c.NewDSN(t))
+			s := c.Store(t, db, nil)
+			warm, want := sqltest.Paid("warm"), sqltest.Paid("a")
 			warm.Event.Handlers, want.Event.Handlers = []string{"mail", "crm"}, []string{"mail", "crm"}
 			_, err := s.Apply(ctx, warm)
 			require.NoError(t, err)
 
 			var res store.Result
-			took := trips.during(func() { res, err = s.Apply(ctx, want) })
+			took := trips.During(func() { res, err = s.Apply(ctx, want) })
 			require.NoError(t, err)
 			assert.True(t, res.Applied)
 			assert.Equal(t, c.trips, took, "round trips of a new booking")
@@ -55,27 +56,25 @@ func TestEveryProtocol(t *testing.T) {
 			res.Applied = false
 			assert.Equal(t, res, again)
 
-			same := paid("b")
-			same.Payments[0].PaymentIntentID, same.Booking.PaymentIntentID = "pi_a", "pi_a"
-			res, err = s.Apply(ctx, same)
+			res, err = s.Apply(ctx, sqltest.WithIntent("b", "a"))
 			require.ErrorIs(t, err, store.ErrConflict)
 			assert.Equal(t, store.ConflictIntent, res.Conflict)
 
 			// The other statements, with arguments of every kind.
 			b, err := s.Booking(ctx, "bk_a")
 			require.NoError(t, err)
-			claim := next("claim", b)
+			claim := sqltest.Next("claim", b)
 			claim.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 3, Count: 2}}
 			claim.Payments, claim.Event = want.Payments, want.Event
 			res, err = s.Apply(ctx, claim)
 			require.NoError(t, err)
-			release := next("release", *res.Booking)
+			release := sqltest.Next("release", *res.Booking)
 			release.Release = res.Booking.Seats
 			_, err = s.Apply(ctx, release)
 			require.NoError(t, err)
-			require.NoError(t, s.RecordFailure(ctx, *paid("c").Event, "x", true))
-			require.NoError(t, s.RecordHandled(ctx, "evt_c", []string{"h"}, true, t0))
-			events, _, err := s.Events(ctx, store.EventFilter{State: store.EventDone, From: t0}, store.Page{Limit: 2})
+			require.NoError(t, s.RecordFailure(ctx, *sqltest.Paid("c").Event, "x", true))
+			require.NoError(t, s.RecordHandled(ctx, "evt_c", []string{"h"}, true, sqltest.T0))
+			events, _, err := s.Events(ctx, store.EventFilter{State: store.EventDone, From: sqltest.T0}, store.Page{Limit: 2})
 			require.NoError(t, err)
 			assert.Len(t, events, 2)
 		})
@@ -85,15 +84,15 @@ func TestEveryProtocol(t *testing.T) {
 // A replay writes no row, and is told from what the statement did not insert.
 func TestReplayWritesNothing(t *testing.T) {
 	ctx := context.Background()
-	db, trips := pgx.openCounted(t, pgx.newDSN(t))
-	s := newStore(t, db, nil)
+	db, trips := openCounted(t, pgx, pgx.NewDSN(t))
+	s := pgx.Store(t, db, nil)
 	for range 2 {
-		_, err := s.Apply(ctx, paid("a"))
+		_, err := s.Apply(ctx, sqltest.Paid("a"))
 		require.NoError(t, err)
 	}
 	before := versions(t, db)
 	var err error
-	took := trips.during(func() { _, err = s.Apply(ctx, paid("a")) })
+	took := trips.During(func() { _, err = s.Apply(ctx, sqltest.Paid("a")) })
 	require.NoError(t, err)
 	assert.EqualValues(t, 4, took, "the statement, the key, the booking with its payments, the event")
 	assert.Equal(t, before, versions(t, db))

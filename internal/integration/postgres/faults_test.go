@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"database/sql"
+	"fmt"
 	"testing"
 
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/servers"
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -13,44 +15,29 @@ import (
 // A connection that breaks, or a caller that stands still, at any round trip: of
 // the one statement, and, with InTx, of the transactions.
 func TestFaults(t *testing.T) {
-	server := servers.Postgres(t)
-	for _, w := range []way{pgx, {name: "lib pq", driver: "postgres"}} {
-		for _, joined := range []bool{false, true} {
-			name := w.name
-			if joined {
-				name += ", InTx"
-			}
-			if joined && w != pgx {
-				continue // no other statements than pgx's
-			}
-			t.Run(name, func(t *testing.T) {
-				database := server.NewDatabase(t)
-				direct := w.open(t, server.DSN(database, server.Addr)+w.params)
-				target := faults.Target{
-					Direct: newStore(t, direct, nil),
-					Blocked: func() (waits bool) {
-						err := direct.QueryRow("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&waits)
-						return err == nil && waits
-					},
-				}
-				var hook inTx
-				if joined {
-					hook, target.Check = faults.Outbox(t, direct)
-					target.Direct = newStore(t, direct, hook)
-				}
-				target.Open = func(t *testing.T, line *faults.Line) store.Store {
-					return newStore(t, w.open(t, server.DSN(database, line.Proxy(t, server.Addr, nil))+w.params), hook)
-				}
-				faults.Run(t, target)
+	for _, c := range []struct {
+		sqltest.Way
+		inTx bool
+	}{{pgx, false}, {pgx, true}, {libpq, false}} {
+		t.Run(fmt.Sprintf("%s, InTx %t", c.Name, c.inTx), func(t *testing.T) {
+			server := servers.Postgres(t)
+			name := server.NewDatabase(t)
+			db := c.Open(t, server.DSN(name, server.Addr))
+			c.Store(t, db, nil) // makes the tables
+			faults.RunSQL(t, faults.SQL{
+				DB: db, Store: c.Store, Blocked: blocked, InTx: c.inTx,
+				Open: func(t *testing.T, line *faults.Line) *sql.DB {
+					return c.Open(t, server.DSN(name, line.Proxy(t, server.Addr, nil)))
+				},
 			})
-		}
+		})
 	}
 }
 
 func TestKilled(t *testing.T) {
 	server := servers.Postgres(t)
 	dsn := server.DSN(server.NewDatabase(t), server.Addr)
-	faults.Kill(t, dsn, newStore(t, pgx.open(t, dsn), nil))
+	faults.Kill(t, dsn, pgx.Store(t, pgx.Open(t, dsn), nil))
 }
 
 // openStore is that of the process which is killed.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/servers"
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -18,22 +19,21 @@ func TestSettings(t *testing.T) {
 	name := server.NewDatabase(t)
 	dsn := server.DSN(name, server.Addr)
 	for value, want := range map[string]string{"off": "set it to on", "local": "", "on": ""} {
-		_, err := pgx.open(t, dsn).Exec("ALTER DATABASE " + name + " SET synchronous_commit = " + value)
+		_, err := pgx.Open(t, dsn).Exec("ALTER DATABASE " + name + " SET synchronous_commit = " + value)
 		require.NoError(t, err)
-		db := pgx.open(t, dsn)
-		s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.Postgres})
-		require.NoError(t, err)
+		db := pgx.Open(t, dsn)
+		s := pgx.Unmigrated(t, sqlstore.Config{DB: db})
 		err = s.Migrate(ctx)
 		if want == "" {
 			require.NoError(t, err)
 			continue
 		}
 		require.ErrorContains(t, err, want)
-		_, err = s.Apply(ctx, paid("a"))
+		_, err = s.Apply(ctx, sqltest.Paid("a"))
 		require.ErrorContains(t, err, want, "also without Migrate")
 		tx, err := db.Begin()
 		require.NoError(t, err)
-		_, err = s.With(tx).Apply(ctx, paid("a"))
+		_, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
 		require.ErrorContains(t, err, want, "also joined")
 		require.NoError(t, tx.Rollback())
 	}
@@ -42,7 +42,7 @@ func TestSettings(t *testing.T) {
 func TestEncoding(t *testing.T) {
 	server := servers.Postgres(t)
 	name := server.NewDatabase(t)
-	admin := pgx.open(t, server.DSN("postgres", server.Addr))
+	admin := pgx.Open(t, server.DSN("postgres", server.Addr))
 	for _, q := range []string{
 		"DROP DATABASE " + name,
 		"CREATE DATABASE " + name + " ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
@@ -50,7 +50,6 @@ func TestEncoding(t *testing.T) {
 		_, err := admin.Exec(q)
 		require.NoError(t, err, q)
 	}
-	s, err := sqlstore.New(sqlstore.Config{DB: pgx.open(t, server.DSN(name, server.Addr)), Dialect: sqlstore.Postgres})
-	require.NoError(t, err)
+	s := pgx.Unmigrated(t, sqlstore.Config{DB: pgx.Open(t, server.DSN(name, server.Addr))})
 	assert.ErrorContains(t, s.Migrate(context.Background()), "ENCODING 'UTF8'")
 }

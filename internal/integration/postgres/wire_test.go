@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"net"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,69 +11,39 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/lib/pq"
 	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 )
 
-// trips counts the round trips of a database's connections: how often an answer
-// came after something was said.
-type trips struct{ n atomic.Int64 }
+// dialer is sqltest.Trips for lib/pq.
+type dialer struct{ *sqltest.Trips }
 
-func (c *trips) during(do func()) int64 {
-	before := c.n.Load()
-	do()
-	return c.n.Load() - before
+func (d dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return d.Trips.Dial(ctx, network, addr)
 }
 
-func (c *trips) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-	return &countedConn{Conn: conn, trips: c}, err
+func (d dialer) Dial(network, addr string) (net.Conn, error) {
+	return d.Trips.Dial(context.Background(), network, addr)
 }
 
-// DialContext, Dial and DialTimeout are for lib/pq.
-func (c *trips) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	return c.dial(ctx, network, addr)
-}
-
-func (c *trips) Dial(network, addr string) (net.Conn, error) {
-	return c.dial(context.Background(), network, addr)
-}
-
-func (c *trips) DialTimeout(network, addr string, _ time.Duration) (net.Conn, error) {
-	return c.dial(context.Background(), network, addr)
-}
-
-type countedConn struct {
-	net.Conn
-	trips *trips
-	said  atomic.Bool
-}
-
-func (c *countedConn) Write(b []byte) (int, error) {
-	c.said.Store(true)
-	return c.Conn.Write(b)
-}
-
-func (c *countedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && c.said.Swap(false) {
-		c.trips.n.Add(1)
-	}
-	return n, err
+func (d dialer) DialTimeout(network, addr string, _ time.Duration) (net.Conn, error) {
+	return d.Trips.Dial(context.Background(), network, addr)
 }
 
 // openCounted opens a database on one connection whose round trips are counted.
-func (w way) openCounted(t testing.TB, dsn string) (*sql.DB, *trips) {
+func openCounted(t testing.TB, w sqltest.Way, dsn string) (*sql.DB, *sqltest.Trips) {
 	t.Helper()
-	c := new(trips)
+	c := new(sqltest.Trips)
 	var db *sql.DB
-	if w.driver == "pgx" {
+	if w.Driver == "pgx" {
 		cfg, err := pgxdriver.ParseConfig(dsn)
 		require.NoError(t, err)
-		cfg.DialFunc = c.dial
+		cfg.DialFunc = c.Dial
 		db = stdlib.OpenDB(*cfg)
 	} else {
 		connector, err := pq.NewConnector(dsn)
 		require.NoError(t, err)
-		connector.Dialer(c)
+		connector.Dialer(dialer{c})
 		db = sql.OpenDB(connector)
 	}
 	t.Cleanup(func() { db.Close() })

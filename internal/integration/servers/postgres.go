@@ -2,7 +2,6 @@ package servers
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -105,16 +104,7 @@ func newPostgres(u url.URL) (*PostgresServer, error) {
 // and returns its name.
 func (s *PostgresServer) NewDatabase(t testing.TB) string {
 	t.Helper()
-	name := "test_" + strings.ToLower(rand.Text())
-	if _, err := s.admin.Exec("CREATE DATABASE " + name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := s.admin.Exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
-	return name
+	return newDatabase(t, s.admin, "DROP DATABASE %s WITH (FORCE)")
 }
 
 // DSN is the data source name of a database for any driver: a URL, whose query

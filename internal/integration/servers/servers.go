@@ -9,12 +9,15 @@
 package servers
 
 import (
+	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,6 +75,22 @@ func freeAddr() (string, error) {
 	}
 	defer ln.Close()
 	return ln.Addr().String(), nil
+}
+
+// newDatabase makes an empty database, which is dropped when the test has ended, and
+// returns its name.
+func newDatabase(t testing.TB, admin *sql.DB, drop string) string {
+	t.Helper()
+	name := "test_" + strings.ToLower(rand.Text())
+	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := admin.Exec(fmt.Sprintf(drop, name)); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
 }
 
 // process is a program that runs until the tests have ended.

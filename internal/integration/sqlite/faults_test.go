@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql"
 	"testing"
 
@@ -10,7 +9,6 @@ import (
 
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
-	"github.com/carevia/stripebooking/store"
 )
 
 // A connection that breaks, or a caller that stands still, at any statement.
@@ -18,20 +16,17 @@ func TestFaults(t *testing.T) {
 	for _, joined := range []bool{false, true} {
 		name := map[bool]string{false: "alone", true: "InTx"}[joined]
 		t.Run(name, func(t *testing.T) {
-			dsn := sqlitetest.DSN(sqlitetest.File(t))
+			dsn := recommended.NewDSN(t)
 			db := sqlitetest.OpenDB(t, dsn)
-			var target faults.Target
-			var hook func(context.Context, *sql.Tx, store.Change) error
 			sqlitetest.Store(t, db, nil) // makes the tables
-			if joined {
-				hook, target.Check = faults.Outbox(t, db)
-			}
-			target.Direct = sqlitetest.Store(t, db, hook)
-			target.Blocked = sqlitetest.Blocked(t, dsn)
-			target.Open = func(t *testing.T, line *faults.Line) store.Store {
-				return sqlitetest.Store(t, sqlitetest.Intercept(t, dsn, line.Statement), hook)
-			}
-			faults.Run(t, target)
+			blocked := sqlitetest.Blocked(t, dsn)
+			faults.RunSQL(t, faults.SQL{
+				DB: db, Store: sqlitetest.Store, InTx: joined,
+				Blocked: func(*sql.DB) bool { return blocked() },
+				Open: func(t *testing.T, line *faults.Line) *sql.DB {
+					return sqlitetest.Intercept(t, dsn, line.Statement)
+				},
+			})
 		})
 	}
 }

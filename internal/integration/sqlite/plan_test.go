@@ -11,14 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
-	"github.com/carevia/stripebooking/store"
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 )
 
 // Every statement that reads, changes or deletes rows finds them by an index,
 // and the lists come sorted from it. The statements are the ones that the calls
 // send, so that a new one is looked at too.
 func TestEveryReadUsesAnIndex(t *testing.T) {
-	ctx := context.Background()
 	var mu sync.Mutex
 	seen := map[string][]any{}
 	db := sqlitetest.Intercept(t, sqlitetest.DSN(sqlitetest.File(t)),
@@ -38,56 +37,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	s := sqlitetest.Store(t, db, nil)
 	clear(seen) // those of the migrations
 
-	c := paid("a")
-	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 2, Count: 1}}
-	res, err := s.Apply(ctx, c)
-	require.NoError(t, err)
-	_, err = s.Apply(ctx, c)
-	require.NoError(t, err)
-	release := next("release", *res.Booking)
-	release.Release, release.Payments, release.Event = res.Booking.Seats, c.Payments, c.Event
-	_, err = s.Apply(ctx, release)
-	require.NoError(t, err)
-	require.NoError(t, s.RecordFailure(ctx, *c.Event, "x", false))
-	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, false, t0))
-	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, true, t0))
-
-	_, err = s.Booking(ctx, "bk_a")
-	require.NoError(t, err)
-	_, err = s.BookingBySession(ctx, "cs_none")
-	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = s.History(ctx, "bk_a")
-	require.NoError(t, err)
-	_, err = s.Payment(ctx, "pi_a")
-	require.NoError(t, err)
-	_, err = s.Event(ctx, "evt_a")
-	require.NoError(t, err)
-	for _, after := range []string{"", store.Cursor{At: t0, ID: "m"}.String()} {
-		p := store.Page{After: after}
-		_, _, err = s.BookingsByUser(ctx, "user_1", p)
-		require.NoError(t, err)
-		_, _, err = s.PaymentsByBooking(ctx, "bk_a", p)
-		require.NoError(t, err)
-		_, _, err = s.PaymentsByUser(ctx, "user_1", p)
-		require.NoError(t, err)
-		for n := range 16 {
-			var f store.EventFilter
-			if n&1 != 0 {
-				f.State = store.EventDone
-			}
-			if n&2 != 0 {
-				f.Type = "checkout.session.completed"
-			}
-			if n&4 != 0 {
-				f.From = t0
-			}
-			if n&8 != 0 {
-				f.To = t0
-			}
-			_, _, err = s.Events(ctx, f, p)
-			require.NoError(t, err)
-		}
-	}
+	sqltest.EveryCall(t, s)
 
 	statements := map[string][]any{}
 	for q, args := range seen {
@@ -129,13 +79,13 @@ func TestCost(t *testing.T) {
 		})
 	db.SetMaxOpenConns(1)
 	s := sqlitetest.Store(t, db, nil)
-	_, err := s.Apply(ctx, paid("warm"))
+	_, err := s.Apply(ctx, sqltest.Paid("warm"))
 	require.NoError(t, err)
 
 	log = nil
-	_, err = s.Apply(ctx, paid("a"))
+	_, err = s.Apply(ctx, sqltest.Paid("a"))
 	require.NoError(t, err)
-	assert.Equal(t, "BEGIN INSERT INSERT INSERT INSERT INSERT SELECT SELECT COMMIT", strings.Join(log, " "))
+	assert.Equal(t, "BEGIN INSERT INSERT INSERT INSERT INSERT COMMIT", strings.Join(log, " "))
 
 	changed := func() (n int) {
 		require.NoError(t, db.QueryRow("SELECT total_changes()").Scan(&n))
@@ -143,7 +93,7 @@ func TestCost(t *testing.T) {
 	}
 	before := changed()
 	log = nil
-	_, err = s.Apply(ctx, paid("a"))
+	_, err = s.Apply(ctx, sqltest.Paid("a"))
 	require.NoError(t, err)
 	assert.Equal(t, "BEGIN INSERT SELECT SELECT SELECT", strings.Join(log, " "))
 	assert.Equal(t, before, changed())

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -35,17 +36,17 @@ func TestSettings(t *testing.T) {
 			err = s.Migrate(ctx)
 			if c.want == "" {
 				require.NoError(t, err)
-				_, err = s.Apply(ctx, paid("a"))
+				_, err = s.Apply(ctx, sqltest.Paid("a"))
 				require.NoError(t, err)
 				return
 			}
 			require.ErrorContains(t, err, c.want)
-			_, err = s.Apply(ctx, paid("a"))
+			_, err = s.Apply(ctx, sqltest.Paid("a"))
 			require.ErrorContains(t, err, c.want, "also without Migrate")
 			tx, err := db.Begin()
 			require.NoError(t, err)
 			defer tx.Rollback()
-			_, err = s.With(tx).Apply(ctx, paid("a"))
+			_, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
 			require.ErrorContains(t, err, c.want, "also joined")
 		})
 	}
@@ -84,9 +85,9 @@ func TestBusy(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 			defer cancel()
 			calls := map[string]func() error{
-				"apply":          func() error { _, err := s.Apply(ctx, paid("a")); return err },
-				"record failure": func() error { return s.RecordFailure(ctx, *paid("a").Event, "x", false) },
-				"record handled": func() error { return s.RecordHandled(ctx, "evt_a", nil, true, t0) },
+				"apply":          func() error { _, err := s.Apply(ctx, sqltest.Paid("a")); return err },
+				"record failure": func() error { return s.RecordFailure(ctx, *sqltest.Paid("a").Event, "x", false) },
+				"record handled": func() error { return s.RecordHandled(ctx, "evt_a", nil, true, sqltest.T0) },
 				"migrate":        func() error { return s.Migrate(ctx) },
 			}
 			for name, call := range calls {
@@ -105,8 +106,8 @@ func TestBusy(t *testing.T) {
 			_, _, err := s.BookingsByUser(context.Background(), "user_1", store.Page{})
 			require.NoError(t, err, "readers don't wait")
 			release()
-			assert.Equal(t, 0, whole(t, db))
-			res, err := s.Apply(context.Background(), paid("a"))
+			assert.Equal(t, 0, sqltest.Whole(t, db))
+			res, err := s.Apply(context.Background(), sqltest.Paid("a"))
 			require.NoError(t, err)
 			assert.True(t, res.Applied)
 		})
@@ -124,21 +125,21 @@ func TestCancelledInTheQueue(t *testing.T) {
 	})
 	first := make(chan error)
 	go func() {
-		_, err := s.Apply(context.Background(), paid("a"))
+		_, err := s.Apply(context.Background(), sqltest.Paid("a"))
 		first <- err
 	}()
 	<-inside
 	ctx, cancel := context.WithCancel(context.Background())
 	second := make(chan error)
 	go func() {
-		_, err := s.Apply(ctx, paid("b"))
+		_, err := s.Apply(ctx, sqltest.Paid("b"))
 		second <- err
 	}()
 	cancel()
 	assert.ErrorIs(t, <-second, context.Canceled)
 	close(leave)
 	require.NoError(t, <-first)
-	assert.Equal(t, 1, whole(t, db))
+	assert.Equal(t, 1, sqltest.Whole(t, db))
 }
 
 // ctx ends in the middle of a Change: the call says so and nothing is written,
@@ -151,22 +152,22 @@ func TestCancelledWithin(t *testing.T) {
 		end()
 		return nil
 	})
-	_, err := s.Apply(ctx, paid("a"))
+	_, err := s.Apply(ctx, sqltest.Paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
-	assert.Equal(t, 0, whole(t, db))
+	assert.Equal(t, 0, sqltest.Whole(t, db))
 
 	joinedCtx, endJoined := context.WithCancel(context.Background())
 	defer endJoined()
 	end = endJoined
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(joinedCtx, paid("a"))
+	_, err = s.With(tx).Apply(joinedCtx, sqltest.Paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
 	assert.NotContains(t, err.Error(), "must be rolled back")
 	_, err = tx.Exec("CREATE TABLE mine (n INTEGER)")
 	require.NoError(t, err, "the caller's transaction goes on")
 	require.NoError(t, tx.Commit())
-	assert.Equal(t, 0, whole(t, db))
+	assert.Equal(t, 0, sqltest.Whole(t, db))
 	_, err = db.Exec("SELECT n FROM mine")
 	require.NoError(t, err)
 }
@@ -181,14 +182,14 @@ func TestManyWriters(t *testing.T) {
 	errs := make(chan error, 2*n)
 	for i := range 2 * n {
 		go func() {
-			_, err := s.Apply(context.Background(), paid(name("n", i/2)))
+			_, err := s.Apply(context.Background(), sqltest.Paid(sqltest.Name("n", i/2)))
 			errs <- err
 		}()
 	}
 	for range 2 * n {
 		require.NoError(t, <-errs)
 	}
-	assert.Equal(t, n, whole(t, db))
+	assert.Equal(t, n, sqltest.Whole(t, db))
 }
 
 // A deferred transaction of the caller's that has read before somebody else
@@ -203,20 +204,20 @@ func TestWithAfterAStaleRead(t *testing.T) {
 	joined := s.With(tx)
 	_, err = joined.Booking(ctx, "bk_a")
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = s.Apply(ctx, paid("b"))
+	_, err = s.Apply(ctx, sqltest.Paid("b"))
 	require.NoError(t, err)
-	_, err = joined.Apply(ctx, paid("a"))
+	_, err = joined.Apply(ctx, sqltest.Paid("a"))
 	var driver interface{ Code() int }
 	require.True(t, errors.As(err, &driver), "%v", err)
 	assert.True(t, store.IsTransient(err))
 	require.NoError(t, tx.Rollback())
-	assert.Equal(t, 1, whole(t, db))
+	assert.Equal(t, 1, sqltest.Whole(t, db))
 }
 
 // Without one of its unique keys, no Change goes in: the database refuses the
 // statement, rather than let two through.
 func TestEveryUniqueKeyIsNeeded(t *testing.T) {
-	c := paid("a")
+	c := sqltest.Paid("a")
 	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
 	for _, table := range []string{"changes", "history", "bookings", "payments", "seats", "events"} {
 		t.Run(table, func(t *testing.T) {
@@ -231,7 +232,7 @@ func TestEveryUniqueKeyIsNeeded(t *testing.T) {
 			require.NoError(t, err)
 			_, err = s.Apply(ctx, c)
 			require.ErrorContains(t, err, "ON CONFLICT")
-			assert.Equal(t, [5]int{}, counts(t, db))
+			assert.Equal(t, [5]int{}, sqltest.Counts(t, db))
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -18,8 +19,8 @@ import (
 func TestSQLiteRoundTrip(t *testing.T) {
 	ctx := context.Background()
 	s := sqlitetest.New(t)
-	c := paid("a")
-	c.Booking.HoldUntil = t0
+	c := sqltest.Paid("a")
+	c.Booking.HoldUntil = sqltest.T0
 	c.Booking.Claims = []store.SeatClaim{{Slot: "mon 9:00", Capacity: 3, Count: 2}}
 	c.Claim = c.Booking.Claims
 	c.Payments[0].Refunds = []store.Refund{{ID: "re_1", Amount: 100, Status: "succeeded"}}
@@ -45,7 +46,7 @@ func TestSQLiteRoundTrip(t *testing.T) {
 	assert.Equal(t, c.Payments[0], p)
 	h, err := s.History(ctx, "bk_a")
 	require.NoError(t, err)
-	assert.Equal(t, []store.History{{BookingID: "bk_a", Version: 1, To: "confirmed", Cause: c.History.Cause, At: t0}}, h)
+	assert.Equal(t, []store.History{{BookingID: "bk_a", Version: 1, To: "confirmed", Cause: c.History.Cause, At: sqltest.T0}}, h)
 }
 
 // Each unique key of the schema makes a second Change lose, with the word for
@@ -54,21 +55,21 @@ func TestSQLiteConflicts(t *testing.T) {
 	ctx := context.Background()
 	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
 	s := sqlitetest.Store(t, db, nil)
-	first := paid("a")
+	first := sqltest.Paid("a")
 	first.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
 	_, err := s.Apply(ctx, first)
 	require.NoError(t, err)
-	before := counts(t, db)
+	before := sqltest.Counts(t, db)
 
-	sameVersion := paid("b")
+	sameVersion := sqltest.Paid("b")
 	sameVersion.Booking.ID, sameVersion.Payments[0].BookingID = "bk_a", "bk_a"
-	ahead := paid("c")
+	ahead := sqltest.Paid("c")
 	ahead.Booking.ID, ahead.Payments[0].BookingID, ahead.Booking.Version = "bk_a", "bk_a", 7
-	missing := paid("d")
+	missing := sqltest.Paid("d")
 	missing.Booking.Version = 1
-	intent := paid("e")
+	intent := sqltest.Paid("e")
 	intent.Booking.PaymentIntentID, intent.Payments[0].PaymentIntentID = "pi_a", "pi_a"
-	seat := paid("f")
+	seat := sqltest.Paid("f")
 	seat.Claim = first.Claim
 
 	for _, c := range []struct {
@@ -95,7 +96,7 @@ func TestSQLiteConflicts(t *testing.T) {
 				assert.Equal(t, c.booking, res.Booking.ID)
 				assert.Len(t, res.Payments, 1)
 			}
-			assert.Equal(t, before, counts(t, db))
+			assert.Equal(t, before, sqltest.Counts(t, db))
 		})
 	}
 }
@@ -108,7 +109,7 @@ func TestSQLiteCounter(t *testing.T) {
 	file := sqlitetest.File(t)
 	s := sqlitetest.Store(t, sqlitetest.OpenDB(t, sqlitetest.DSN(file)), nil)
 	other := sqlitetest.Store(t, sqlitetest.OpenDB(t, deferred(sqlitetest.DSN(file))), nil)
-	_, err := s.Apply(ctx, paid("a"))
+	_, err := s.Apply(ctx, sqltest.Paid("a"))
 	require.NoError(t, err)
 
 	count := func(w int) error {
@@ -118,7 +119,7 @@ func TestSQLiteCounter(t *testing.T) {
 		}
 		b, err := s.Booking(ctx, "bk_a")
 		for err == nil {
-			c := next(name("count", w), b)
+			c := sqltest.Next(sqltest.Name("count", w), b)
 			c.Booking.Due++
 			var res store.Result
 			res, err = s.Apply(ctx, c)
@@ -154,7 +155,7 @@ func TestSQLiteReadersSeeWholeChanges(t *testing.T) {
 	ctx := context.Background()
 	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
 	s := sqlitetest.Store(t, db, nil)
-	first := paid("a")
+	first := sqltest.Paid("a")
 	_, err := s.Apply(ctx, first)
 	require.NoError(t, err)
 
@@ -186,9 +187,9 @@ func TestSQLiteReadersSeeWholeChanges(t *testing.T) {
 	b, err := s.Booking(ctx, "bk_a")
 	require.NoError(t, err)
 	for n := range changes {
-		c := next(name("more", n), b)
+		c := sqltest.Next(sqltest.Name("more", n), b)
 		p := first.Payments[0]
-		p.ID, p.PaymentIntentID = name("pay_", n), name("pi_", n)
+		p.ID, p.PaymentIntentID = sqltest.Name("pay_", n), sqltest.Name("pi_", n)
 		c.Payments = []store.Payment{p}
 		res, err := s.Apply(ctx, c)
 		require.NoError(t, err)

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -35,6 +36,16 @@ func OpenDB(t testing.TB, dsn string) *sql.DB {
 	}
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// Intercept opens a database whose statements all go through around.
+func Intercept(t testing.TB, dsn string, around sqltest.Around) *sql.DB {
+	t.Helper()
+	c, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sqltest.Intercept(t, c, around)
 }
 
 // Store is a migrated store over db.

@@ -1,12 +1,10 @@
-package sqlitetest
+package sqltest
 
 import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"testing"
-
-	"modernc.org/sqlite"
 )
 
 // Around runs one statement; "CONNECT", "BEGIN" and "COMMIT" stand for
@@ -14,13 +12,10 @@ import (
 type Around func(statement string, args []driver.NamedValue, run func() error) error
 
 // Intercept opens a database whose statements all go through around, so that a
-// test can watch them, or be the connection that breaks.
-func Intercept(t testing.TB, dsn string, around Around) *sql.DB {
+// test can watch them, or be the connection that breaks. Those that a driver
+// prepares by itself do not.
+func Intercept(t testing.TB, c driver.Connector, around Around) *sql.DB {
 	t.Helper()
-	c, err := sqlite.NewConnector(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
 	db := sql.OpenDB(connector{c, around})
 	t.Cleanup(func() { db.Close() })
 	return db

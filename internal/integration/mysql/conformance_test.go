@@ -1,0 +1,27 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
+	"github.com/carevia/stripebooking/store"
+)
+
+// The contract holds whatever the driver is told to do with arguments, counts and
+// times, whatever collation and isolation a connection has, and without the statement
+// that only MariaDB knows.
+func TestConformance(t *testing.T) {
+	for _, w := range []sqltest.Way{
+		prepared, interpolated, foundRows, serializable,
+		with("other settings", "&parseTime=true&collation=utf8mb4_unicode_ci&columnsWithAlias=true&sql_mode=%27TRADITIONAL,ANSI,NO_BACKSLASH_ESCAPES%27"),
+	} {
+		t.Run(w.Name, func(t *testing.T) { sqltest.TestConformance(t, w, nil) })
+	}
+	for _, w := range []sqltest.Way{prepared, foundRows} {
+		t.Run("transactions, "+w.Name, func(t *testing.T) {
+			sqltest.TestConformance(t, w, func(context.Context, *sql.Tx, store.Change) error { return nil })
+		})
+	}
+}

@@ -1,0 +1,66 @@
+package sqltest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/store"
+)
+
+// EveryCall makes every kind of call, so that every statement is sent.
+func EveryCall(t *testing.T, s store.Store) {
+	t.Helper()
+	ctx := context.Background()
+	c := Paid("a")
+	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 2, Count: 1}}
+	res, err := s.Apply(ctx, c)
+	require.NoError(t, err)
+	_, err = s.Apply(ctx, c)
+	require.NoError(t, err)
+	release := Next("release", *res.Booking)
+	release.Release, release.Payments, release.Event = res.Booking.Seats, c.Payments, c.Event
+	_, err = s.Apply(ctx, release)
+	require.NoError(t, err)
+	require.NoError(t, s.RecordFailure(ctx, *c.Event, "x", false))
+	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, false, T0))
+	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, true, T0))
+
+	_, err = s.Booking(ctx, "bk_a")
+	require.NoError(t, err)
+	_, err = s.BookingBySession(ctx, "cs_none")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = s.History(ctx, "bk_a")
+	require.NoError(t, err)
+	_, err = s.Payment(ctx, "pi_a")
+	require.NoError(t, err)
+	_, err = s.Event(ctx, "evt_a")
+	require.NoError(t, err)
+	for _, after := range []string{"", store.Cursor{At: T0, ID: "m"}.String()} {
+		p := store.Page{After: after}
+		_, _, err = s.BookingsByUser(ctx, "user_1", p)
+		require.NoError(t, err)
+		_, _, err = s.PaymentsByBooking(ctx, "bk_a", p)
+		require.NoError(t, err)
+		_, _, err = s.PaymentsByUser(ctx, "user_1", p)
+		require.NoError(t, err)
+		for n := range 16 {
+			var f store.EventFilter
+			if n&1 != 0 {
+				f.State = store.EventFailed // which is rare
+			}
+			if n&2 != 0 {
+				f.Type = "checkout.session.completed"
+			}
+			if n&4 != 0 {
+				f.From = T0
+			}
+			if n&8 != 0 {
+				f.To = T0
+			}
+			_, _, err = s.Events(ctx, f, p)
+			require.NoError(t, err)
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package sqltest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/store"
+)
+
+// Notes makes a table of the caller's, and returns what counts its rows.
+func Notes(t *testing.T, db *sql.DB) func() int {
+	t.Helper()
+	_, err := db.Exec("CREATE TABLE notes (booking_id TEXT NOT NULL)")
+	require.NoError(t, err)
+	return func() int {
+		var n int
+		require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM notes").Scan(&n))
+		return n
+	}
+}
+
+// Note adds a row for a Change.
+func Note(ctx context.Context, tx *sql.Tx, c store.Change) error {
+	// The ids of these tests need no quoting, and databases differ in placeholders.
+	_, err := tx.ExecContext(ctx, "INSERT INTO notes (booking_id) VALUES ('"+c.Booking.ID+"')")
+	return err
+}
+
+// TestInTx: the caller's table changes with a Change that applies, and not else.
+func TestInTx(t *testing.T, w Way) {
+	ctx := context.Background()
+	errNo := errors.New("no")
+	db := w.New(t)
+	noted := Notes(t, db)
+	var refuse bool
+	var s store.Store
+	var seen []store.Booking
+	st := w.Store(t, db, func(ctx context.Context, tx *sql.Tx, c store.Change) error {
+		if err := Note(ctx, tx, c); err != nil {
+			return err
+		}
+		b, err := s.(interface {
+			With(*sql.Tx) store.Store
+		}).With(tx).Booking(ctx, c.Booking.ID)
+		if err != nil {
+			return err
+		}
+		seen = append(seen, b)
+		if refuse {
+			return errNo
+		}
+		return nil
+	})
+	s = st
+
+	refuse = true
+	res, err := s.Apply(ctx, Paid("a"))
+	require.ErrorIs(t, err, errNo)
+	assert.True(t, store.IsTransient(err))
+	assert.Equal(t, store.Result{}, res)
+	assert.Equal(t, 0, noted())
+	assert.Equal(t, 0, Whole(t, db))
+	assert.Len(t, seen, 1)
+	assert.EqualValues(t, 1, seen[0].Version, "it sees what the Change wrote")
+
+	refuse = false
+	_, err = s.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	assert.Equal(t, 1, noted())
+
+	_, err = s.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	again := Paid("a")
+	again.Key = "other"
+	_, err = s.Apply(ctx, again)
+	require.ErrorIs(t, err, store.ErrConflict)
+	assert.Equal(t, 1, noted(), "neither for a replay nor for a conflict")
+	assert.Len(t, seen, 2)
+}
+
+// TestWith: what a joined store writes comes and goes with the transaction of the
+// caller, who may begin it at any level.
+func TestWith(t *testing.T, w Way, level sql.IsolationLevel) {
+	ctx := context.Background()
+	db := w.New(t)
+	s := w.Store(t, db, nil)
+	noted := Notes(t, db)
+
+	// Rolled back: neither.
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	require.NoError(t, err)
+	joined := s.With(tx)
+	res, err := joined.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	assert.True(t, res.Applied)
+	require.NoError(t, Note(ctx, tx, Paid("a")))
+	_, err = joined.Booking(ctx, "bk_a")
+	require.NoError(t, err, "its own reads see it")
+	_, err = s.Booking(ctx, "bk_a")
+	require.ErrorIs(t, err, store.ErrNotFound, "others don't yet")
+	require.NoError(t, tx.Rollback())
+	assert.Equal(t, 0, noted())
+	assert.Equal(t, 0, Whole(t, db))
+
+	// Committed: both.
+	tx, err = db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	require.NoError(t, err)
+	joined = s.With(tx)
+	require.NoError(t, Note(ctx, tx, Paid("a")))
+	res, err = joined.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	assert.True(t, res.Applied)
+	res, err = joined.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	assert.False(t, res.Applied, "a replay within the transaction")
+	require.NoError(t, tx.Commit())
+	assert.Equal(t, 1, noted())
+	assert.Equal(t, 1, Whole(t, db))
+
+	// Losing, failing and the caller's own writes: only the last stay.
+	tx, err = db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	require.NoError(t, err)
+	joined = s.With(tx)
+	require.NoError(t, Note(ctx, tx, Paid("b")))
+	for conflict, loser := range Losers() {
+		res, err = joined.Apply(ctx, loser)
+		require.ErrorIs(t, err, store.ErrConflict)
+		assert.Equal(t, conflict, res.Conflict)
+	}
+	require.ErrorIs(t, joined.RecordHandled(ctx, "evt_none", []string{"h"}, true, T0), store.ErrNotFound)
+	res, err = joined.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	assert.False(t, res.Applied)
+	require.NoError(t, Note(ctx, tx, Paid("b")))
+	_, err = joined.Apply(ctx, Paid("c"))
+	require.NoError(t, err)
+	require.NoError(t, joined.RecordHandled(ctx, "evt_c", []string{"h"}, true, T0))
+	require.NoError(t, tx.Commit())
+	assert.Equal(t, 3, noted())
+	assert.Equal(t, 2, Whole(t, db))
+}
+
+// TestWithRunsInTx: InTx runs for a joined Change as well; what it wrote goes with the savepoint.
+func TestWithRunsInTx(t *testing.T, w Way) {
+	ctx := context.Background()
+	errNo := errors.New("no")
+	db := w.New(t)
+	noted := Notes(t, db)
+	refuse := true
+	s := w.Store(t, db, func(ctx context.Context, tx *sql.Tx, c store.Change) error {
+		if err := Note(ctx, tx, c); err != nil {
+			return err
+		}
+		if refuse {
+			return errNo
+		}
+		return nil
+	})
+	tx, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	joined := s.With(tx)
+	_, err = joined.Apply(ctx, Paid("a"))
+	require.ErrorIs(t, err, errNo)
+	refuse = false
+	_, err = joined.Apply(ctx, Paid("b"))
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	assert.Equal(t, 1, noted())
+	assert.Equal(t, 1, Whole(t, db))
+}
+
+// TestWithFromManyGoroutines: one joined store in many hands: the savepoints don't get mixed up.
+func TestWithFromManyGoroutines(t *testing.T, w Way) {
+	const n = 20
+	ctx := context.Background()
+	db := w.New(t)
+	s := w.Store(t, db, nil)
+	_, err := s.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	tx, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	joined := s.With(tx)
+	var wg sync.WaitGroup
+	errs := make(chan error, 3*n)
+	for i := range n {
+		wg.Add(2)
+		go func() {
+			defer wg.Done()
+			_, err := joined.Apply(ctx, Paid(Name("n", i)))
+			errs <- err
+		}()
+		go func() {
+			defer wg.Done()
+			if _, err := joined.Apply(ctx, WithIntent(Name("lost", i), "a")); !errors.Is(err, store.ErrConflict) {
+				errs <- fmt.Errorf("want a conflict, got %v", err)
+			}
+			list, _, err := joined.BookingsByUser(ctx, "user_1", store.Page{})
+			for _, b := range list {
+				if err == nil && b.PaymentIntentID == "pi_a" && b.ID != "bk_a" {
+					err = errors.New("half a Change is visible")
+				}
+			}
+			errs <- err
+		}()
+	}
+	wg.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+	require.NoError(t, tx.Commit())
+	assert.Equal(t, n+1, Whole(t, db))
+}
+
+// TestInTxErrorOfAnotherCall: an error that InTx brings from another call is no verdict on the Change: the
+// same Change may well apply the next time.
+func TestInTxErrorOfAnotherCall(t *testing.T, w Way) {
+	ctx := context.Background()
+	for _, other := range []error{store.ErrMismatch, store.ErrInvalid, store.ErrConflict, store.ErrNotFound} {
+		db := w.New(t)
+		s := w.Store(t, db, func(context.Context, *sql.Tx, store.Change) error {
+			return fmt.Errorf("another call: %w", other)
+		})
+		_, err := s.Apply(ctx, Paid("a"))
+		require.ErrorContains(t, err, "another call")
+		assert.NotErrorIs(t, err, other)
+		assert.True(t, store.IsTransient(err))
+		_, err = s.Booking(ctx, "bk_a")
+		require.ErrorIs(t, err, store.ErrNotFound)
+	}
+}

@@ -1,0 +1,135 @@
+package sqltest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/store/sqlstore"
+)
+
+// Migrated are the names of the steps that are done.
+func Migrated(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	rows, err := db.Query("SELECT name FROM stripebooking_migrations ORDER BY version")
+	require.NoError(t, err)
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var n string
+		require.NoError(t, rows.Scan(&n))
+		names = append(names, n)
+	}
+	require.NoError(t, rows.Err())
+	return names
+}
+
+func (w Way) steps(t *testing.T, prefix string) (list []sqlstore.Migration, names []string) {
+	t.Helper()
+	list, err := sqlstore.Migrations(w.Dialect, prefix)
+	require.NoError(t, err)
+	for _, m := range list {
+		names = append(names, m.Name)
+	}
+	return list, names
+}
+
+// run is a tool that runs scripts.
+func run(t *testing.T, db *sql.DB, script string) {
+	t.Helper()
+	for _, statement := range strings.SplitAfter(script, ";\n") {
+		if strings.TrimSpace(statement) != "" {
+			_, err := db.Exec(statement)
+			require.NoError(t, err)
+		}
+	}
+}
+
+// TestMigrateFromEveryVersion: from an empty database and from every earlier version,
+// twice each.
+func TestMigrateFromEveryVersion(t *testing.T, w Way) {
+	ctx := context.Background()
+	list, names := w.steps(t, "")
+	for from := range len(list) + 1 {
+		db := w.New(t)
+		if from > 0 {
+			run(t, db, "CREATE TABLE stripebooking_migrations (version INTEGER NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL)")
+		}
+		for _, m := range list[:from] {
+			run(t, db, m.SQL)
+			run(t, db, fmt.Sprintf("INSERT INTO stripebooking_migrations VALUES (%d, '%s')", m.Version, m.Name))
+		}
+		for range 2 {
+			s := w.Store(t, db, nil)
+			_, err := s.Apply(ctx, Paid("a"))
+			require.NoError(t, err)
+		}
+		assert.Equal(t, names, Migrated(t, db), "from version %d", from)
+		assert.Equal(t, 1, Whole(t, db))
+	}
+}
+
+// TestMigrateFromManyAtOnce: ten processes and ten pools of this one start on an
+// empty database.
+func TestMigrateFromManyAtOnce(t *testing.T, w Way) {
+	const n = 10
+	dsn := w.NewDSN(t)
+	var start, wait []func() error
+	for range n {
+		cmd, in, out := process(t, "migrate", w.Driver, dsn)
+		require.True(t, out.Scan(), "the process is ready")
+		start, wait = append(start, in.Close), append(wait, cmd.Wait)
+	}
+	gun, errs := make(chan struct{}), make(chan error, n)
+	for range n {
+		s := w.Unmigrated(t, sqlstore.Config{DB: w.Open(t, dsn)})
+		go func() {
+			<-gun
+			errs <- s.Migrate(context.Background())
+		}()
+	}
+	close(gun)
+	for _, start := range start {
+		require.NoError(t, start())
+	}
+	for range n {
+		assert.NoError(t, <-errs)
+	}
+	for _, wait := range wait {
+		assert.NoError(t, wait())
+	}
+	_, names := w.steps(t, "")
+	assert.Equal(t, names, Migrated(t, w.Open(t, dsn)))
+}
+
+// TestMigrateRefusesANewerSchema: this program is too old for it.
+func TestMigrateRefusesANewerSchema(t *testing.T, w Way) {
+	db := w.New(t)
+	s := w.Store(t, db, nil)
+	_, err := db.Exec("INSERT INTO stripebooking_migrations (version, name) VALUES (99, '0099_tomorrow')")
+	require.NoError(t, err)
+	assert.ErrorContains(t, s.Migrate(context.Background()), "the schema is at version 99")
+}
+
+// TestMigratePrefixAndOwnTool: two prefixes are two stores in one database, and the
+// rendered files make the same schema in another tool's hands.
+func TestMigratePrefixAndOwnTool(t *testing.T, w Way) {
+	ctx := context.Background()
+	db := w.New(t)
+	one := w.Store(t, db, nil)
+	list, _ := w.steps(t, "other_")
+	for _, m := range list {
+		run(t, db, m.SQL)
+	}
+	two := w.Unmigrated(t, sqlstore.Config{DB: db, TablePrefix: "other_"})
+	for _, s := range []*sqlstore.Store{one, two} {
+		res, err := s.Apply(ctx, Paid("a"))
+		require.NoError(t, err)
+		assert.True(t, res.Applied)
+	}
+}

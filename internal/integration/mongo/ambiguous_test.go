@@ -1,0 +1,126 @@
+package mongo
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/carevia/stripebooking/internal/integration/servers"
+	"github.com/carevia/stripebooking/store"
+)
+
+// intercepted is a new database whose commands pass an interceptor.
+func intercepted(t *testing.T) (*mongo.Database, *interceptor, *commands) {
+	t.Helper()
+	var i interceptor
+	var c commands
+	server := servers.MongoDB(t)
+	return connect(t, server.URI(i.listen(t)), c.monitor()).Database(server.NewDatabase(t)), &i, &c
+}
+
+func inserts(name string) bool { return name == "insert" }
+
+// The driver sends an insert again whose answer was lost, and is then told that it is
+// there already. It was this call that made it.
+func TestOwnInsertIsNoReplay(t *testing.T) {
+	ctx := context.Background()
+	db, line, _ := intercepted(t)
+	s := newStore(t, db)
+	seated := held("b", seats("mon", 3, 2), seats("tue", 2, 1)) // of two documents
+	for name, c := range map[string]store.Change{"one document": paid("a"), "two documents": seated, "no booking": {Key: "k"}} {
+		t.Run(name, func(t *testing.T) {
+			line.set(nil, inserts)
+			res, err := s.Apply(ctx, c)
+			require.NoError(t, err)
+			assert.True(t, res.Applied)
+			line.set(nil, nil)
+			again, err := s.Apply(ctx, c)
+			require.NoError(t, err)
+			assert.False(t, again.Applied)
+			assert.Equal(t, again.Booking, res.Booking)
+			assert.Equal(t, again.Payments, res.Payments)
+			assert.Equal(t, again.Event, res.Event)
+		})
+	}
+	line.set(nil, inserts)
+	require.NoError(t, s.RecordFailure(ctx, *paid("c").Event, "timeout", false))
+	require.NoError(t, s.RecordHandled(ctx, "evt_c", []string{"mail"}, false, t0))
+	line.set(nil, nil)
+	e, err := s.Event(ctx, "evt_c")
+	require.NoError(t, err)
+	assert.Equal(t, 1, e.Attempts, "counted once")
+	assert.Equal(t, []string{"mail"}, e.Handlers)
+}
+
+// A rival's document is in the way before a majority has it, so before reads show it.
+// What it means is said only then.
+func TestRivalThatCanNotBeSeenYet(t *testing.T) {
+	ctx := context.Background()
+	db, line, seen := intercepted(t)
+	s := newStore(t, db)
+	_, err := s.Apply(ctx, paid("a"))
+	require.NoError(t, err)
+	require.NoError(t, s.RecordFailure(ctx, *paid("f").Event, "timeout", false))
+
+	hidden := 0
+	hide := func(times int) {
+		hidden = times
+		line.set(func(name string, body bson.D) bson.D {
+			if name == "find" && hidden > 0 {
+				hidden--
+				for i := range body {
+					if body[i].Key == "filter" {
+						body[i].Value = bson.M{"_id": "nothing"}
+					}
+				}
+			}
+			return body
+		}, nil)
+	}
+	for name, c := range map[string]struct {
+		change   store.Change
+		conflict store.Conflict
+	}{
+		"the same":                      {paid("a"), ""},
+		"another event for the booking": {func() store.Change { c := paid("a"); c.Key = "evt_other"; return c }(), store.ConflictVersion},
+		"another booking for the intent": {func() store.Change {
+			c := paid("b")
+			c.Booking.PaymentIntentID, c.Payments[0].PaymentIntentID = "pi_a", "pi_a"
+			return c
+		}(), store.ConflictIntent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hide(5)
+			_, names := seen.during(func() {
+				res, err := s.Apply(ctx, c.change)
+				assert.False(t, res.Applied)
+				if assert.Equal(t, c.conflict, res.Conflict) && c.conflict != "" {
+					assert.ErrorIs(t, err, store.ErrConflict)
+				} else {
+					assert.NoError(t, err)
+				}
+				require.NotNil(t, res.Booking)
+				assert.Equal(t, "bk_a", res.Booking.ID)
+			})
+			assert.Zero(t, hidden)
+			assert.Contains(t, names[2:], "insert", "it tried again")
+		})
+	}
+	hide(3)
+	require.NoError(t, s.RecordFailure(ctx, *paid("f").Event, "timeout", false))
+	e, err := s.Event(ctx, "evt_f")
+	require.NoError(t, err)
+	assert.Equal(t, 2, e.Attempts)
+
+	// If it never shows, the call ends, with an error that is worth a 503.
+	hide(1 << 20)
+	_, err = s.Apply(ctx, paid("a"))
+	require.Error(t, err)
+	assert.True(t, store.IsTransient(err))
+	assert.NotErrorIs(t, err, store.ErrConflict)
+	assert.NotContains(t, err.Error(), "_a")
+}

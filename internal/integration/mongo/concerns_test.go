@@ -1,0 +1,59 @@
+package mongo
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"github.com/carevia/stripebooking/store"
+)
+
+// Every write is to be on a majority of servers, and every read is of what is, from
+// the primary, whatever the client's settings are.
+func TestConcerns(t *testing.T) {
+	ctx := context.Background()
+	var sent commands
+	careless := options.Client().
+		SetWriteConcern(&writeconcern.WriteConcern{W: 1}).
+		SetReadConcern(readconcern.Local()).
+		SetReadPreference(readpref.SecondaryPreferred()).
+		SetBSONOptions(&options.BSONOptions{UseLocalTimeZone: true, NilSliceAsEmpty: true, UseJSONStructTags: true})
+	s := newStore(t, newDatabase(t, sent.monitor(), careless))
+	want := paid("a")
+	seen, _ := sent.during(func() {
+		_, err := s.Apply(ctx, want)
+		require.NoError(t, err)
+		_, err = s.Apply(ctx, want)
+		require.NoError(t, err)
+		require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"mail"}, true, t0))
+		b, err := s.Booking(ctx, "bk_a")
+		require.NoError(t, err)
+		assert.Equal(t, want.Next(), b)
+		_, _, err = s.Events(ctx, store.EventFilter{}, store.Page{})
+		require.NoError(t, err)
+	})
+	counted := map[string]int{}
+	for _, e := range seen {
+		counted[e.CommandName]++
+		switch e.CommandName {
+		case "insert", "update":
+			assert.Equal(t, "majority", e.Command.Lookup("writeConcern", "w").StringValue())
+			assert.True(t, e.Command.Lookup("writeConcern", "j").Boolean())
+			assert.NotContains(t, e.Command.String(), "ordered\": false")
+		case "find":
+			assert.Equal(t, "majority", e.Command.Lookup("readConcern", "level").StringValue())
+			if mode, err := e.Command.LookupErr("$readPreference", "mode"); err == nil {
+				// By a direct connection the driver asks for "primaryPreferred" of a server
+				// of any kind, and "primary" stands for nothing to be said.
+				assert.Equal(t, "primaryPreferred", mode.StringValue())
+			}
+		}
+	}
+	assert.Equal(t, map[string]int{"listIndexes": 1, "insert": 3, "find": 5, "update": 1}, counted)
+}

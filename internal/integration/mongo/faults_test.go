@@ -1,0 +1,65 @@
+package mongo
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/internal/integration/faults"
+	"github.com/carevia/stripebooking/internal/integration/servers"
+	"github.com/carevia/stripebooking/store"
+)
+
+// exchanged is a store that can be another one.
+type exchanged struct{ store.Store }
+
+// A connection that breaks, or a caller that stands still, at any command of any
+// operation. Each has a database of its own, since FerretDB is slow on full ones.
+func TestFaults(t *testing.T) {
+	server := servers.MongoDB(t)
+	client := connect(t, server.URI(server.Addr))
+	direct := new(exchanged)
+	faults.Run(t, faults.Target{
+		Direct: direct,
+		Open: func(t *testing.T, line *faults.Line) store.Store {
+			database := server.NewDatabase(t)
+			direct.Store = newStore(t, client.Database(database))
+			uri := server.URI(line.Proxy(t, server.Addr, housekeeping))
+			return newStore(t, connect(t, uri).Database(database))
+		},
+	})
+}
+
+// housekeeping tells the requests by which a driver looks after its connections.
+func housekeeping(request []byte) bool {
+	for _, command := range []string{"hello", "isMaster", "ismaster", "ping", "endSessions"} {
+		// Its name is the first in the request's document, soon after the header.
+		if bytes.Contains(request[:min(len(request), 80)], []byte(command+"\x00")) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestKilled(t *testing.T) {
+	server := servers.MongoDB(t)
+	uri := server.URI(server.Addr)
+	client := connect(t, uri)
+	kills := 3
+	if v := os.Getenv("TORTURE_KILLS"); v != "" {
+		var err error
+		kills, err = strconv.Atoi(v)
+		require.NoError(t, err)
+	}
+	const most = 5 // on one database, since FerretDB is slow on full ones
+	for from := 0; from < kills; from += most {
+		t.Run(name("from", from), func(t *testing.T) {
+			t.Setenv("TORTURE_KILLS", strconv.Itoa(min(most, kills-from)))
+			database := server.NewDatabase(t)
+			faults.Kill(t, uri+" "+database, newStore(t, client.Database(database)))
+		})
+	}
+}

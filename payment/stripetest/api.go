@@ -169,8 +169,9 @@ func (s *Stripe) handle(w http.ResponseWriter, r *http.Request, op operation, re
 	s.mu.Lock()
 	s.wake()
 	s.pump()
+	chaos := s.faultOf(r, op.route, p)
 	// Rate limits come before everything that a key protects.
-	f = s.takeFault(op.route, func(f Fault) bool { return f.early() })
+	f = s.takeFault(op.route, chaos, func(f Fault) bool { return f.early() })
 	s.mu.Unlock()
 	if f.early() {
 		if !s.wait(r, f) {
@@ -190,7 +191,7 @@ func (s *Stripe) handle(w http.ResponseWriter, r *http.Request, op operation, re
 	}
 	if stored != nil {
 		// What goes wrong while the work is done can't go wrong again; the way back can.
-		f = s.takeFault(op.route, func(f Fault) bool { return f.Cut })
+		f = s.takeFault(op.route, chaos, func(f Fault) bool { return f.Cut })
 		s.mu.Unlock()
 		rec.Replayed = true
 		w.Header().Set("Idempotent-Replayed", "true")
@@ -200,7 +201,7 @@ func (s *Stripe) handle(w http.ResponseWriter, r *http.Request, op operation, re
 		}
 		return stored.answer, f
 	}
-	f = s.takeFault(op.route, nil)
+	f = s.takeFault(op.route, chaos, nil)
 	s.mu.Unlock()
 
 	// From here on the key is claimed: it must be stored or given back.

@@ -673,17 +673,19 @@ func TestFailRefusesNonsense(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := stripetest.New(stripetest.Config{SecretKey: "sk_live_1", AttemptTimeout: -1, RetryDelays: []time.Duration{-1}, Network: stripetest.Network{Drop: -1}})
+	_, err := stripetest.New(stripetest.Config{SecretKey: "sk_live_1", AttemptTimeout: -1, RetryDelays: []time.Duration{-1}, Parallel: -1, Chaos: stripetest.Chaos{Drop: -1}, Now: time.Now, Clock: &stripetest.Clock{}})
 	require.Error(t, err)
-	for _, word := range []string{"PublicURL", "SecretKey", "AttemptTimeout", "RetryDelays", "Network"} {
+	for _, word := range []string{"PublicURL", "SecretKey", "AttemptTimeout", "RetryDelays", "Parallel", "Chaos", "Clock"} {
 		assert.Contains(t, err.Error(), word, "all problems at once")
 	}
 	assert.Panics(t, func() { stripetest.NewServer(stripetest.Config{Addr: "0.0.0.0:0"}) })
 
+	var drawn int64
 	ids := func(seed int64) string {
 		s, err := stripetest.New(stripetest.Config{PublicURL: "http://pay.test/stand-in/", Seed: seed})
 		require.NoError(t, err)
 		defer s.Close()
+		drawn = s.Seed
 		ss, err := s.CreateSession(stripetest.SessionParams{Amount: 1000})
 		require.NoError(t, err)
 		assert.Equal(t, "http://pay.test/stand-in/pay/"+ss.ID, ss.URL)
@@ -692,4 +694,5 @@ func TestConfig(t *testing.T) {
 	assert.Equal(t, ids(7), ids(7))
 	assert.NotEqual(t, ids(7), ids(8))
 	assert.NotEqual(t, ids(0), ids(0))
+	assert.Equal(t, ids(0), ids(drawn), "the seed that was drawn is told")
 }

@@ -1,54 +1,16 @@
 package stripetest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
 )
-
-// Network is how events travel to the endpoints. The zero value is a good network.
-type Network struct {
-	Duplicate int           // copies sent beside the first of each event, at the same time; each is retried by itself
-	Delay     time.Duration // before the first attempt, in real time; not with Deliver and DeliverAll
-	Reorder   bool          // waiting events leave in a random order
-	Seed      int64         // of that order
-	Drop      int           // so many first attempts of each delivery get lost on the way; the retries arrive
-	Parallel  int           // at most so many attempts at once in the background; default 16. 1 keeps the order
-}
-
-func (n Network) check() error {
-	if n.Duplicate < 0 || n.Delay < 0 || n.Drop < 0 || n.Parallel < 0 {
-		return errors.New("stripetest: Network has a negative setting")
-	}
-	return nil
-}
-
-// SetNetwork changes how events travel that are made from now on, and in what order the waiting ones leave. It panics
-// on negative settings.
-func (s *Stripe) SetNetwork(n Network) {
-	if err := n.check(); err != nil {
-		panic(err.Error())
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setNetwork(n)
-	s.pump()
-}
-
-func (s *Stripe) setNetwork(n Network) {
-	if n.Parallel == 0 {
-		n.Parallel = 16
-	}
-	s.network, s.shuffle = n, mathrand.New(mathrand.NewSource(n.Seed))
-}
 
 type endpoint struct {
 	head
@@ -93,6 +55,7 @@ func (s *Stripe) AddEndpoint(rawURL, secret string, types ...string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.named("webhook endpoint")()
 	s.endpoints.add(&endpoint{head: head{s.id("we_1", 23), s.now()}, url: rawURL, secrets: []string{secret}, types: append([]string(nil), types...)})
 	return nil
 }
@@ -141,12 +104,13 @@ func (s *Stripe) eachEndpoint(rawURL string, do func(*endpoint)) error {
 type parcel struct {
 	event    *event
 	endpoint *endpoint
-	drop     int // attempts that still get lost
-	attempts int
+	copy     int // among all of the event
+	attempts int // begun
+	ended    int // those that are over, with all that follows planned
 	state    parcelState
-	delay    time.Duration // before the first attempt in the background
+	last     float64 // not 0: it leaves when all others have, in this order
 	queued   bool
-	timer    *time.Timer // of the delay or the next retry
+	due      time.Time // of the next attempt, when it is put off until then; zero: it is not
 }
 
 type parcelState int
@@ -157,54 +121,56 @@ const (
 	givenUp
 )
 
-// become changes a parcel's state and what is counted from it.
+// become ends a parcel's waiting.
 func (s *Stripe) become(p *parcel, state parcelState) {
 	if p.state == waiting {
 		s.waiting--
 	}
-	if state == waiting {
-		s.waiting++
-	}
 	p.state = state
-	if p.timer != nil {
-		p.timer.Stop()
+	if p.queued || !p.due.IsZero() {
+		s.take([]*parcel{p})
 	}
 }
 
 // pack makes an event's parcels for one endpoint. The caller pumps when the whole operation is over, so that its
 // events can change places.
 func (s *Stripe) pack(e *event, ep *endpoint) []*parcel {
-	var made []*parcel
-	for range s.network.Duplicate + 1 {
-		p := &parcel{event: e, endpoint: ep, drop: s.network.Drop, delay: s.network.Delay, queued: true}
-		made = append(made, p)
-		s.queue = append(s.queue, p)
+	made := []*parcel{{event: e, endpoint: ep}}
+	if s.doubles(e, ep) {
+		made = append(made, &parcel{event: e, endpoint: ep})
+	}
+	for i, p := range made {
+		p.copy = len(e.parcels) + i
+		p.last = s.lastOf(p)
+		if d := s.delayOf(p); d > 0 && !s.held {
+			s.later(p, d)
+		} else {
+			s.enqueue(p)
+		}
 	}
 	s.waiting += len(made)
 	e.parcels = append(e.parcels, made...)
 	return made
 }
 
+func (s *Stripe) enqueue(p *parcel) {
+	p.queued, p.due = true, time.Time{}
+	s.queue = append(s.queue, p)
+}
+
 // pump starts waiting attempts, unless deliveries are held.
 func (s *Stripe) pump() {
-	for !s.held && !s.closed && s.flying < s.network.Parallel && len(s.queue) > 0 {
+	for !s.held && !s.closed && len(s.flying) < s.cfg.Parallel && len(s.queue) > 0 {
 		p := s.next()
-		if p.state != waiting {
-			continue
-		}
-		if p.delay > 0 {
-			s.later(p, p.delay)
-			p.delay = 0
-			continue
-		}
-		s.flying++
+		s.flying = append(s.flying, p)
 		s.wg.Add(1)
 		go func() {
 			defer s.wg.Done()
 			s.attemptOnce(p)
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.flying--
+			i := slices.Index(s.flying, p)
+			s.flying = slices.Delete(s.flying, i, i+1)
 			s.retry(p)
 			s.changed()
 			s.pump()
@@ -214,39 +180,82 @@ func (s *Stripe) pump() {
 
 // next takes a parcel out of the queue.
 func (s *Stripe) next() *parcel {
-	i := 0
-	if s.network.Reorder {
-		i = s.shuffle.Intn(len(s.queue))
+	first := 0
+	for i, p := range s.queue {
+		if p.last < s.queue[first].last {
+			first = i
+		}
 	}
-	p := s.queue[i]
-	s.queue = append(s.queue[:i], s.queue[i+1:]...)
+	p := s.queue[first]
+	s.queue = slices.Delete(s.queue, first, first+1)
 	p.queued = false
 	return p
 }
 
-// later puts a parcel back into the queue after a while.
+// later puts a parcel off for a while, by the Clock or else in real time.
 func (s *Stripe) later(p *parcel, d time.Duration) {
-	if p.timer != nil {
-		p.timer.Stop()
+	if p.due.IsZero() {
+		s.putOff = append(s.putOff, p)
 	}
-	p.timer = time.AfterFunc(d, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if p.state == waiting && !p.queued && !s.closed {
-			p.queued = true
-			s.queue = append(s.queue, p)
-			s.pump()
-		}
-	})
+	p.due = s.deliveryTime().Add(d)
+	s.setBell()
 }
 
-// retry plans the next attempt of a parcel that is still waiting.
+func (s *Stripe) deliveryTime() time.Time {
+	if s.cfg.Clock != nil {
+		return s.cfg.Clock.Now()
+	}
+	return time.Now()
+}
+
+// nextLater is when the first parcel that was put off is due.
+func (s *Stripe) nextLater() (at time.Time, ok bool) {
+	for _, p := range s.putOff {
+		if !ok || p.due.Before(at) {
+			at, ok = p.due, true
+		}
+	}
+	return at, ok
+}
+
+// setBell has Tick called when the next parcel is due. A Clock does that itself.
+func (s *Stripe) setBell() {
+	if s.cfg.Clock != nil {
+		return
+	}
+	if s.bell != nil {
+		s.bell.Stop()
+	}
+	if at, ok := s.nextLater(); ok && !s.closed {
+		s.bell = time.AfterFunc(time.Until(at), s.Tick)
+	}
+}
+
+// recall queues the parcels that were put off until a time, in the order in which they are due.
+func (s *Stripe) recall(until time.Time) {
+	var due, rest []*parcel
+	for _, p := range s.putOff {
+		if p.due.After(until) {
+			rest = append(rest, p)
+		} else {
+			due = append(due, p)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *parcel) int { return a.due.Compare(b.due) })
+	s.putOff = rest
+	for _, p := range due {
+		s.enqueue(p)
+	}
+	s.setBell()
+}
+
+// retry plans what follows an attempt.
 func (s *Stripe) retry(p *parcel) {
+	p.ended++
 	switch {
 	case p.state != waiting || s.closed || p.queued:
 	case s.held:
-		p.queued = true
-		s.queue = append(s.queue, p)
+		s.enqueue(p)
 	case p.attempts > len(s.cfg.RetryDelays):
 		s.become(p, givenUp)
 	default:
@@ -266,7 +275,7 @@ type Delivery struct {
 	Endpoint           string // its URL
 	Attempt            int    // 1 is the first of this copy
 	Status             int    // 0: no answer
-	Err                string // why there was none; "dropped" by the network
+	Err                string // why there was none
 	Answer             []byte // the first 4 KiB of the endpoint's answer
 	At                 time.Time
 }
@@ -286,18 +295,16 @@ func (s *Stripe) attemptOnce(p *parcel) Delivery {
 	s.mu.Lock()
 	p.attempts++
 	d := Delivery{EventID: p.event.id, EventType: p.event.kind, Endpoint: p.endpoint.url, Attempt: p.attempts, At: s.cfg.Now()}
-	lost := p.drop > 0
-	if lost {
-		p.drop--
-	}
+	mishap := s.mishapOf(p)
 	payload := encode(p.event.json(nil))
 	signature := sign(payload, d.At, p.endpoint.secrets...)
 	s.mu.Unlock()
 
-	if lost {
-		d.Err = "dropped"
-	} else {
-		s.post(&d, payload, signature)
+	if mishap != dropped {
+		s.post(&d, payload, signature, mishap)
+	}
+	if mishap == dropped || mishap == halfSent || mishap == unanswered {
+		d.Status, d.Err, d.Answer = 0, string(mishap), nil
 	}
 
 	s.mu.Lock()
@@ -311,14 +318,15 @@ func (s *Stripe) attemptOnce(p *parcel) Delivery {
 	return d
 }
 
-func (s *Stripe) post(d *Delivery, payload []byte, signature string) {
+func (s *Stripe) post(d *Delivery, payload []byte, signature string, m mishap) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.AttemptTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.Endpoint, bytes.NewReader(payload))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.Endpoint, s.body(ctx, payload, m))
 	if err != nil {
 		d.Err = err.Error()
 		return
 	}
+	req.ContentLength = int64(len(payload))
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	req.Header.Set("Stripe-Signature", signature)
 	req.Header.Set("User-Agent", "Stripe/1.0 (+https://stripe.com/docs/webhooks)")
@@ -345,14 +353,11 @@ func (s *Stripe) Hold() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held = true
-	for _, e := range s.events.all { // those that wait for a retry are held too
-		for _, p := range e.parcels {
-			if p.timer != nil && p.timer.Stop() && p.state == waiting && !p.queued {
-				p.queued = true
-				s.queue = append(s.queue, p)
-			}
-		}
+	for _, p := range s.putOff { // those that wait for a retry are held too
+		p.due = time.Time{}
 	}
+	s.recall(time.Time{})
+	s.changed()
 }
 
 // Release ends Hold: what waits is sent.
@@ -397,18 +402,14 @@ func (s *Stripe) Deliver(eventID string) ([]Delivery, error) {
 	return s.send(parcels), nil
 }
 
-// take takes parcels out of the queue, so that the background leaves them alone meanwhile.
+// take takes parcels away from the background, which leaves them alone meanwhile.
 func (s *Stripe) take(parcels []*parcel) {
 	for _, p := range parcels {
-		p.queued = false
+		p.queued, p.due = false, time.Time{}
 	}
-	rest := s.queue[:0]
-	for _, p := range s.queue {
-		if p.queued {
-			rest = append(rest, p)
-		}
-	}
-	s.queue = rest
+	s.queue = slices.DeleteFunc(s.queue, func(p *parcel) bool { return !p.queued })
+	s.putOff = slices.DeleteFunc(s.putOff, func(p *parcel) bool { return p.due.IsZero() })
+	s.setBell()
 }
 
 // send makes one attempt of each parcel, all at the same time, and puts those that failed back. The caller has
@@ -436,7 +437,7 @@ func (s *Stripe) send(parcels []*parcel) []Delivery {
 }
 
 // DeliverAll makes one attempt of everything that waits, one event after the other in the order they were made (or in
-// the Network's random one), the copies of an event at the same time.
+// the Chaos's own), the copies of an event at the same time.
 func (s *Stripe) DeliverAll() []Delivery {
 	s.mu.Lock()
 	s.wake()
@@ -461,13 +462,15 @@ func (s *Stripe) DeliverAll() []Delivery {
 	return out
 }
 
-// Wait returns nil when every event was taken or given up, and an error when ctx ends first or what is left is held.
+// Wait returns nil when every event was taken or given up, and an error when ctx ends first or what is left is held, or
+// waits for a Clock to move.
 func (s *Stripe) Wait(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		s.wake()
 		s.pump()
-		left, held, closed, settled, idle := s.waiting, s.held, s.closed, s.settled, s.flying == 0
+		left, held, closed, settled, idle := s.waiting, s.held, s.closed, s.settled, len(s.flying) == 0
+		stands := s.cfg.Clock != nil && len(s.queue) == 0 && len(s.putOff) > 0
 		s.mu.Unlock()
 		switch {
 		case closed:
@@ -476,6 +479,8 @@ func (s *Stripe) Wait(ctx context.Context) error {
 			return nil
 		case held && idle:
 			return fmt.Errorf("stripetest: %d deliveries are held", left)
+		case stands && idle:
+			return fmt.Errorf("stripetest: %d deliveries wait for the clock to be advanced", left)
 		}
 		select {
 		case <-settled:

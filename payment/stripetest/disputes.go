@@ -108,6 +108,7 @@ func (d *dispute) open() bool { return d.status == d.state("needs_response") }
 
 // openDispute is the customer, or the bank, who says no after the payment.
 func (s *Stripe) openDispute(c *charge, reason string, inquiry bool) {
+	defer s.named(c.id)()
 	d := &dispute{head: head{s.id("dp_1", 23), s.now()}, charge: c, reason: reason, inquiry: inquiry, metadata: map[string]string{}}
 	d.status = d.state("needs_response")
 	c.dispute = d

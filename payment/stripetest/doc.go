@@ -31,6 +31,8 @@
 //	$ st events list --type 'checkout.session.*'
 //	$ st events resend evt_…
 //
+// With -chaos much goes wrong, as the section on chaos says.
+//
 // The tool forwards no events by "stripe listen", since that speaks to Stripe alone: -webhook is for that.
 //
 // # What it answers
@@ -84,7 +86,7 @@
 //
 // Idempotency keys work as documented (https://docs.stripe.com/api/idempotent_requests): the same key and parameters
 // get the stored status and body, a stored 500 too, with the header Idempotent-Replayed; other parameters or another
-// endpoint get 400; while the first request is under way, 409. A key is forgotten after 24 hours of Config.Now, and is
+// endpoint get 400; while the first request is under way, 409. A key is forgotten after 24 hours, and is
 // not used up by a request that fails its checks, is not authorized or meets a rate limit. The order matters: keys are
 // compared first, so a replay is not checked again.
 //
@@ -103,19 +105,33 @@
 // ones, after three minutes of Config.Now. What follows by itself comes after the request's answer, so that a delayed
 // payment is seen as processing, and before the next request.
 //
-// Sessions expire by Config.Now. The stand-in looks at the clock whenever it is used; Tick makes it look.
-//
 // # Deliveries
 //
 // AddEndpoint registers a URL. From then on every event is sent there in the background, and again on any answer but
-// 2xx, with the pauses of Config.RetryDelays. SetNetwork makes the network a bad one: duplicates, delays, reordering,
-// losses. Wait returns when nothing is under way any more, and Deliveries tells each attempt.
+// 2xx, with the pauses of Config.RetryDelays. Wait returns when nothing is under way any more, and Deliveries tells
+// each attempt. Deliveries of one event differ in pending_webhooks, as on Stripe.
 //
 // A test that must decide the order itself calls Hold first, and then Deliver for one event (again and again if it
 // likes, from as many goroutines as it likes) and DeliverAll for what waits.
 //
-// Real time is used for pauses, delays and time-outs; signatures and created carry Config.Now. Deliveries of one event
-// differ in pending_webhooks, as on Stripe.
+// # Time
+//
+// With a Clock, days pass in no time and nothing is left to chance:
+//
+//	clock := stripetest.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+//	srv := stripetest.NewServer(stripetest.Config{Clock: clock})
+//	… // the service gets clock.Now too: it checks how old signatures are
+//	clock.Advance(3 * 24 * time.Hour)
+//
+// Advance delivers what becomes due, in the order in which it does: a failed delivery is tried again after five, ten,
+// twenty, … minutes until three days are over, as on Stripe in live mode (which publishes the three days and the
+// exponential back-off, and no single pauses; https://docs.stripe.com/webhooks#automatic-retries). For a sandbox's
+// three retries in a few hours, set Config.RetryDelays. On the way sessions expire, idempotency keys are forgotten
+// after 24 hours, and the API lists events for 30 days; GET /v1/events?delivery_success=false has those that some
+// endpoint has not taken.
+//
+// Without a Clock, retries and delays take real time; all else follows Config.Now, at which the stand-in looks
+// whenever it is used. Tick makes it look. How long an endpoint may take is real time always.
 //
 // # Faults
 //
@@ -127,8 +143,30 @@
 //	srv.Count("POST /v1/checkout/sessions") // 2, if the client tried again
 //	len(srv.Sessions())                     // 1, if it used its idempotency key
 //
+// # Chaos
+//
+// Config.Chaos and SetChaos make all that go wrong by itself, and the network as well: duplicates, delays, another
+// order, attempts that get lost, bodies that arrive in halves, answers that don't arrive. Each has its rate, and BadDay
+// has some of everything:
+//
+//	srv := stripetest.NewServer(stripetest.Config{Clock: clock, Chaos: stripetest.BadDay()})
+//	…
+//	t.Errorf("seed %d: %d bookings instead of %d", srv.Seed, got, want)
+//
+// What gets lost are attempts to deliver, never events: the retries arrive. So when the service is done and the clock
+// is four days on, everything must be as on a good day.
+//
+// A Config.Seed reproduces the run. The same calls in the same order meet the same faults; and so that a test with many
+// customers at the same time is reproducible too, no decision depends on an order that the scheduler makes. It depends
+// on the seed, and for an event on its id, the endpoint (by the order in which they were added), the copy and the
+// attempt; for a request on its route, what it is about (the id in its path, client_reference_id, payment_intent or
+// charge), and how many such came before. So give sessions a client_reference_id, and let no two customers share one. Still left to
+// the scheduler is who comes first of those who are at the same session at the same time, and who among requests that
+// are about nothing, such as lists.
+//
 // # Ids
 //
-// They have Stripe's shapes. Every stand-in makes new ones, so that a database that outlives it never sees an id twice; with
-// a Config.Seed they are the same for the same calls in the same order.
+// They have Stripe's shapes. Every stand-in makes new ones, so that a database that outlives it never sees an id twice.
+// With a Config.Seed they are the same for the same calls: the id of a session depends on its client_reference_id, and
+// those of all that belongs to a session on the session's; without one on what was made before.
 package stripetest

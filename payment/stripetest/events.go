@@ -29,6 +29,7 @@ var events = kind[*event]{
 	name: "event", param: "id", path: "/v1/events",
 	more: []string{"type", "types.#", "delivery_success"}, narrow: narrowEvents,
 	shelf: func(s *Stripe) *shelf[*event] { return &s.events },
+	gone:  (*Stripe).forgotten,
 }
 
 func narrowEvents(_ *Stripe, p params) (func(e *event) bool, *apiError) {
@@ -110,6 +111,7 @@ func (s *Stripe) emitChange(kind string, before, object map[string]any, c cause)
 		prefix = "evt_3"
 	}
 	id, _ := object["id"].(string)
+	defer s.named(id)()
 	e := &event{head: head{s.id(prefix, 23), s.now()}, kind: kind, objectID: id, object: encode(object), request: c.request, key: c.key}
 	if before != nil {
 		e.previous = changed(plain(before), plain(object))

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
+	"time"
 
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/client"
@@ -116,4 +118,75 @@ func ExampleStripe_Fail() {
 	})
 	fmt.Println(err, srv.Count("POST /v1/checkout/sessions"), len(srv.Sessions()))
 	// Output: <nil> 2 1
+}
+
+// With a Clock, three days take no time. The shop is down for six hours; what it missed arrives.
+func ExampleClock() {
+	opening := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	clock := stripetest.NewClock(opening)
+	srv := stripetest.NewServer(stripetest.Config{Clock: clock})
+	defer srv.Close()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if clock.Now().Before(opening.Add(6 * time.Hour)) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer site.Close()
+	if err := srv.AddEndpoint(site.URL, "", "checkout.session.completed"); err != nil {
+		fmt.Println(err)
+	}
+
+	session, _ := srv.CreateSession(stripetest.SessionParams{Amount: 4500})
+	_, _ = srv.Pay(session.ID)
+	clock.Advance(24 * time.Hour)
+	for _, d := range srv.Deliveries() {
+		fmt.Println(d.At.Sub(opening), d.Status)
+	}
+	// Output:
+	// 0s 503
+	// 5m0s 503
+	// 15m0s 503
+	// 35m0s 503
+	// 1h15m0s 503
+	// 2h35m0s 503
+	// 5h15m0s 503
+	// 10h35m0s 200
+}
+
+// On a bad day much goes wrong on the way, and in the end every event has arrived. A failure message should have
+// srv.Seed, which reproduces the run when it is the Config's.
+func ExampleBadDay() {
+	clock := stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))
+	srv := stripetest.NewServer(stripetest.Config{Clock: clock, Chaos: stripetest.BadDay(), Seed: 1})
+	defer srv.Close()
+	var paid sync.Map
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		event, err := webhook.ConstructEventWithOptions(body, r.Header.Get("Stripe-Signature"), srv.WebhookSecret, webhook.ConstructEventOptions{IgnoreTolerance: true})
+		if err != nil {
+			http.Error(w, "bad signature", http.StatusBadRequest)
+			return
+		}
+		paid.Store(event.Data.Object["id"], true)
+	}))
+	defer site.Close()
+	if err := srv.AddEndpoint(site.URL, "", "checkout.session.completed"); err != nil {
+		fmt.Println(err)
+	}
+
+	for n := range 100 {
+		session, _ := srv.CreateSession(stripetest.SessionParams{Amount: 4500, ClientReferenceID: fmt.Sprint("booking ", n)})
+		_, _ = srv.Pay(session.ID)
+	}
+	clock.Advance(4 * 24 * time.Hour)
+
+	arrived, wrong := 0, 0
+	paid.Range(func(any, any) bool { arrived++; return true })
+	for _, d := range srv.Deliveries() {
+		if !d.OK() {
+			wrong++
+		}
+	}
+	fmt.Println(arrived, wrong > 10)
+	// Output: 100 true
 }

@@ -81,10 +81,13 @@ func (s *Stripe) mustRoute(route string) {
 	panic("stripetest: no route " + strconv.Quote(route))
 }
 
-// takeFault takes the route's next fault, if it fits; nil fits every one.
-func (s *Stripe) takeFault(route string, fits func(Fault) bool) Fault {
+// takeFault takes the route's next fault, or that of the chaos when none waits, if it fits; nil fits every one.
+func (s *Stripe) takeFault(route string, chaos Fault, fits func(Fault) bool) Fault {
 	waiting := s.faults[route]
-	if len(waiting) == 0 || fits != nil && !fits(waiting[0]) {
+	if len(waiting) == 0 {
+		waiting = []Fault{chaos}
+	}
+	if fits != nil && !fits(waiting[0]) {
 		return Fault{}
 	}
 	s.faults[route] = waiting[1:]

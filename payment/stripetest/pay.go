@@ -155,6 +155,7 @@ func (s *Stripe) complete(ss *session, m *method, c cause) {
 // intentOf is a session's payment intent, which the first attempt makes.
 func (s *Stripe) intentOf(ss *session, c cause) *intent {
 	if ss.intent == nil {
+		defer s.named(ss.id)()
 		ss.intent = &intent{
 			session: ss, terms: ss.intentTerms, amount: ss.total, currency: ss.currency, methods: ss.methods, status: "requires_payment_method",
 		}
@@ -177,6 +178,7 @@ func (s *Stripe) cancelIntent(pi *intent, reason string, c cause) {
 
 // attempt makes the charge of an attempt to pay; whoever calls it decides how that ends.
 func (s *Stripe) attempt(pi *intent, m *method) *charge {
+	defer s.named(pi.id)()
 	s.keepMethod(m)
 	pi.charge = &charge{head: head{s.id("ch_3", 23), s.now()}, intent: pi, method: m}
 	s.charges.add(pi.charge)

@@ -129,6 +129,7 @@ func (s *Stripe) refund(r *refund, c cause) {
 		r.status = "pending"
 	}
 	before := r.charge.json(nil)
+	defer s.named(r.charge.id)()
 	r.head = head{s.id("re_3", 23), s.now()}
 	s.refunds.add(r)
 	r.charge.refunds = append(r.charge.refunds, r)

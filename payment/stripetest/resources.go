@@ -46,10 +46,11 @@ type kind[T resource] struct {
 	name, param string // for "No such …"
 	path        string
 	shelf       func(s *Stripe) *shelf[T]
-	expand      []string // what an object can show whole
-	also        []string // parameters of GET one that change nothing
-	filters     []string // fields that a list can be narrowed by
-	foreign     []string // parameters of a list that only the stand-in does not know
+	expand      []string                  // what an object can show whole
+	also        []string                  // parameters of GET one that change nothing
+	filters     []string                  // fields that a list can be narrowed by
+	foreign     []string                  // parameters of a list that only the stand-in does not know
+	gone        func(s *Stripe, v T) bool // what is not shown any more; nil: everything is
 
 	// narrow reads other parameters of a list, which are named in more; nil: there are none.
 	more   []string
@@ -59,11 +60,13 @@ type kind[T resource] struct {
 // find is the object of an id that a parameter names.
 func (k kind[T]) find(s *Stripe, param, id string) (v T, err *apiError) {
 	v, ok := k.shelf(s).byID[id]
-	if !ok {
+	if !ok || !k.shows(s, v) {
 		return v, missing(k.name, param, id)
 	}
 	return v, nil
 }
+
+func (k kind[T]) shows(s *Stripe, v T) bool { return k.gone == nil || !k.gone(s, v) }
 
 // target is find for the id in the path, and the expansion that every request may ask for.
 func (k kind[T]) target(s *Stripe, p params, id string, known, foreign []string) (get func() (T, *apiError), e expansion, err *apiError) {
@@ -117,7 +120,7 @@ func (k kind[T]) list(s *Stripe, p params, _ string) (work, *apiError) {
 		all := k.shelf(s).all
 		var found []T
 		for i := len(all) - 1; i >= 0; i-- {
-			if v := all[i]; created.holds(v.born()) && p.match(v, k.filters) && keep(v) {
+			if v := all[i]; created.holds(v.born()) && p.match(v, k.filters) && keep(v) && k.shows(s, v) {
 				found = append(found, v)
 			}
 		}

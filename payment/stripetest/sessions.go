@@ -364,6 +364,7 @@ func (ss *session) delayedMethod() string {
 
 // add gives a checked session its ids and keeps it.
 func (s *Stripe) add(ss *session) {
+	defer s.named(ss.clientReference)()
 	ss.id = s.id("cs_test_a1", 56)
 	for _, it := range ss.items {
 		it.id = s.id("li_1", 23)
@@ -522,13 +523,4 @@ func (s *Stripe) Sessions() []Session {
 		out[i] = ss.export()
 	}
 	return out
-}
-
-// Tick lets the stand-in look at its clock: open sessions whose time has come expire, and slow banks answer, with their
-// events. Requests and every other method do so too; only a clock that moves while nothing else happens needs it.
-func (s *Stripe) Tick() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wake()
-	s.pump()
 }

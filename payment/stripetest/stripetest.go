@@ -2,20 +2,18 @@ package stripetest
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
-	mathrand "math/rand"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,16 +34,19 @@ type Config struct {
 	WebhookSecret string           // for endpoints that are added without a secret; default DefaultWebhookSecret
 	Addr          string           // NewServer only: where to listen, on a loopback address; default 127.0.0.1:0
 	PublicURL     string           // New only: the address the handler is reached at, for the links to the pay page
-	Seed          int64            // not 0: the same ids every time. 0: new ones, which a database that outlives the stand-in needs
+	Seed          int64            // of the ids and of the chaos. 0: another one each time, which a database that outlives the stand-in needs
 	Now           func() time.Time // default time.Now
+	Clock         *Clock           // instead of Now: a clock that the test moves, retries and delays included
 	Logger        *slog.Logger     // one line per request and per delivery, with ids only; nil: silent
-	Network       Network          // how events travel at first; see SetNetwork
+	Chaos         Chaos            // what goes wrong at first; see SetChaos
 
-	// RetryDelays are the pauses after the first, second, … failed attempt to deliver an event, in real time; when they
-	// are used up the stand-in gives up. Default: six, from 100 ms, doubling. (Stripe tries for up to three days:
-	// https://docs.stripe.com/webhooks#retries.) An empty list that is not nil means one attempt.
+	// RetryDelays are the pauses after the first, second, … failed attempt to deliver an event; when they are used up
+	// the stand-in gives up. Default: six in real time, from 100 ms, doubling; with a Clock ten, from five minutes,
+	// doubling, until the three days that Stripe tries are over (https://docs.stripe.com/webhooks#automatic-retries).
+	// An empty list that is not nil means one attempt.
 	RetryDelays []time.Duration
 
+	Parallel       int           // at most so many deliveries at once in the background; default 16. 1 keeps the order
 	AttemptTimeout time.Duration // how long an endpoint may take to answer; default 30 s, in real time
 	AllowRemote    bool          // endpoints off this machine are refused unless true
 }
@@ -55,6 +56,7 @@ type Config struct {
 type Stripe struct {
 	SecretKey     string // as in the Config, or the default
 	WebhookSecret string // as in the Config, or the default
+	Seed          int64  // as in the Config, or the one that was drawn: a Config with it makes the same ids and the same chaos
 
 	cfg    Config
 	base   string // where the pay page is
@@ -66,8 +68,9 @@ type Stripe struct {
 
 	mu        sync.Mutex
 	closed    bool
-	made      uint64 // ids made so far
 	seed      []byte
+	naming    string            // what ids are made for now
+	made      map[string]uint64 // ids made so far, by naming
 	products  shelf[*product]
 	prices    shelf[*price]
 	sessions  shelf[*session]
@@ -82,14 +85,16 @@ type Stripe struct {
 
 	keys     map[string]*keyed
 	faults   map[string][]Fault
+	chaos    Chaos
+	met      map[[2]string]int // requests that chaos has decided about, by route and what they are about
 	requests []Request
 
-	queue   []*parcel // to be sent
-	waiting int       // parcels neither taken nor given up
+	queue   []*parcel   // to be sent
+	putOff  []*parcel   // to be queued when they are due
+	bell    *time.Timer // when the first of them is, without a Clock
+	waiting int         // parcels neither taken nor given up
 	held    bool
-	flying  int // background attempts under way
-	network Network
-	shuffle *mathrand.Rand
+	flying  []*parcel // background attempts under way
 	log     []Delivery
 	settled chan struct{} // closed and replaced whenever a parcel changes
 }
@@ -119,11 +124,20 @@ func New(cfg Config) (*Stripe, error) {
 			break
 		}
 	}
-	if err := cfg.Network.check(); err != nil {
+	if cfg.Parallel < 0 {
+		errs = append(errs, errors.New("stripetest: Parallel is negative"))
+	}
+	if cfg.Now != nil && cfg.Clock != nil {
+		errs = append(errs, errors.New("stripetest: Now and Clock are both set"))
+	}
+	if err := cfg.Chaos.check(); err != nil {
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if cfg.Clock != nil {
+		cfg.Now = cfg.Clock.Now
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -134,22 +148,28 @@ func New(cfg Config) (*Stripe, error) {
 	if cfg.AttemptTimeout == 0 {
 		cfg.AttemptTimeout = 30 * time.Second
 	}
+	if cfg.Parallel == 0 {
+		cfg.Parallel = 16
+	}
+	if cfg.RetryDelays == nil && cfg.Clock != nil {
+		cfg.RetryDelays = threeDays()
+	}
 	if cfg.RetryDelays == nil {
 		for d := 100 * time.Millisecond; len(cfg.RetryDelays) < 6; d *= 2 {
 			cfg.RetryDelays = append(cfg.RetryDelays, d)
 		}
 	}
-	seed := make([]byte, 16)
-	if cfg.Seed != 0 {
-		binary.BigEndian.PutUint64(seed, uint64(cfg.Seed))
-	} else if _, err := rand.Read(seed); err != nil {
-		return nil, fmt.Errorf("stripetest: %w", err)
+	for cfg.Seed == 0 {
+		if err := binary.Read(rand.Reader, binary.BigEndian, &cfg.Seed); err != nil {
+			return nil, fmt.Errorf("stripetest: %w", err)
+		}
 	}
 
 	s := &Stripe{
-		SecretKey: cfg.SecretKey, WebhookSecret: cfg.WebhookSecret,
-		cfg: cfg, base: strings.TrimRight(cfg.PublicURL, "/"), seed: seed,
-		keys: map[string]*keyed{}, faults: map[string][]Fault{},
+		SecretKey: cfg.SecretKey, WebhookSecret: cfg.WebhookSecret, Seed: cfg.Seed,
+		cfg: cfg, base: strings.TrimRight(cfg.PublicURL, "/"),
+		seed: binary.BigEndian.AppendUint64(nil, uint64(cfg.Seed)), made: map[string]uint64{},
+		keys: map[string]*keyed{}, faults: map[string][]Fault{}, chaos: cfg.Chaos, met: map[[2]string]int{},
 		settled: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -159,8 +179,10 @@ func New(cfg Config) (*Stripe, error) {
 		// Stripe counts a redirect as a failure.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	s.setNetwork(cfg.Network)
 	s.mux = s.routes()
+	if cfg.Clock != nil {
+		cfg.Clock.add(s)
+	}
 	return s, nil
 }
 
@@ -171,15 +193,14 @@ func (s *Stripe) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 func (s *Stripe) Close() {
 	s.mu.Lock()
 	s.closed = true
-	for _, e := range s.events.all {
-		for _, p := range e.parcels {
-			if p.timer != nil {
-				p.timer.Stop()
-			}
-		}
+	if s.bell != nil {
+		s.bell.Stop()
 	}
 	s.changed()
 	s.mu.Unlock()
+	if s.cfg.Clock != nil {
+		s.cfg.Clock.remove(s)
+	}
 	s.cancel()
 	s.wg.Wait()
 	s.client.CloseIdleConnections()
@@ -263,15 +284,21 @@ func (s *Stripe) wake() {
 	}
 }
 
-// id makes one of Stripe's shape: prefix and n letters and digits, from the seed and a counter.
+// named has ids made for something that has a name of its own, until the function that it returns is called. They then
+// depend on it, and on how many were made for it, and not on what else happens meanwhile.
+func (s *Stripe) named(name string) (back func()) {
+	outer := s.naming
+	s.naming = name
+	return func() { s.naming = outer }
+}
+
+// id makes one of Stripe's shape: prefix and n letters and digits.
 func (s *Stripe) id(prefix string, n int) string {
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	s.made++
+	s.made[s.naming]++
 	var sum []byte
-	for block := uint64(0); len(sum) < n; block++ {
-		mac := hmac.New(sha256.New, s.seed)
-		_ = binary.Write(mac, binary.BigEndian, []uint64{s.made, block})
-		sum = mac.Sum(sum)
+	for block := 0; len(sum) < n; block++ {
+		sum = append(sum, s.digest("id", s.naming, strconv.FormatUint(s.made[s.naming], 10), strconv.Itoa(block))...)
 	}
 	x, base := new(big.Int).SetBytes(sum), big.NewInt(int64(len(digits)))
 	out := make([]byte, n)

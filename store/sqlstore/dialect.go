@@ -142,10 +142,7 @@ type schema struct {
 
 // A list goes on at a place: at or before a time, and before the id if it is
 // that very time. One that starts does so after the end of time.
-const (
-	pageOf   = " AND %[1]s <= ? AND (%[1]s < ? OR %[2]s < ?) ORDER BY %[1]s DESC, %[2]s DESC LIMIT ?"
-	oldFirst = " ORDER BY p.created_at, p.id"
-)
+const pageOf = " AND %[1]s <= ? AND (%[1]s < ? OR %[2]s < ?) ORDER BY %[1]s DESC, %[2]s DESC LIMIT ?"
 
 func newSchema(d *Dialect, prefix string) *schema { return newLockingSchema(d, prefix, "") }
 
@@ -196,7 +193,7 @@ func newLockingSchema(d *Dialect, prefix, lock string) *schema {
 		seatsOf: sql("SELECT b.seats FROM {prefix}bookings b WHERE b.id = ? AND b.version = ?", lock),
 		booking: sql(selectBooking, " WHERE b.id = ?"),
 		bookingPayments: sql("SELECT ", b.list("b"), ", ", p.list("p"),
-			" FROM {prefix}bookings b LEFT JOIN {prefix}payments p ON p.booking_id = b.id WHERE b.id = ?", oldFirst, lock),
+			" FROM {prefix}bookings b LEFT JOIN {prefix}payments p ON p.booking_id = b.id WHERE b.id = ?", lock),
 		bookingOfSession: sql(selectBooking, " WHERE b.session_id = ? ORDER BY b.created_at DESC, b.id DESC LIMIT 1"),
 		bookingOfPayment: sql("SELECT ", b.list("b"), " FROM {prefix}payments p JOIN {prefix}bookings b ON b.id = p.booking_id",
 			" WHERE p.session_id = ? ORDER BY p.created_at DESC, p.id DESC LIMIT 1"),

@@ -18,17 +18,18 @@ import (
 // through github.com/go-sql-driver/mysql; see the package's documentation for the
 // settings it asks for.
 //
-// It is one dialect, since all statements but one are the same for both, and the
-// schema differs in the name of a collation, which each server picks out of its own
-// kind of comment. Only MariaDB takes a new booking as one statement; a server that
-// does not know it says so the first time.
+// It is one dialect, so that nobody has to know which of the two a "MySQL" of a
+// hosting company is. All statements but one are the same for both, and the schemas
+// differ in the name of a collation, which each server takes from the comment that is
+// for it. The one statement, of a new booking, is MariaDB's: MySQL says that it does
+// not know it, once, and is then not asked again.
 var MySQL = &Dialect{
 	name:         "mysql",
 	tableOptions: " ENGINE=InnoDB",
 	unlessExists: onDuplicateKey,
 	written:      writtenMySQL,
 	forUpdate:    " FOR UPDATE",
-	current:      " LOCK IN SHARE MODE", // what both servers call FOR SHARE
+	current:      " LOCK IN SHARE MODE", // FOR SHARE is MySQL's only
 	jsonArray:    "JSON_ARRAYAGG(%s)",
 	// Asked for by name: the server's default is REPEATABLE READ.
 	txOptions:  &sql.TxOptions{Isolation: sql.LevelReadCommitted},
@@ -45,7 +46,7 @@ var MySQL = &Dialect{
 const (
 	errDuplicate   = 1062
 	errSyntax      = 1064
-	errLockWait    = 1205 // too long: has undone the statement, or all, as innodb_rollback_on_timeout says
+	errLockWait    = 1205 // has undone the statement or, with innodb_rollback_on_timeout, the transaction
 	errDeadlock    = 1213 // has undone the transaction
 	errNoSavepoint = 1305
 	errRolledBack  = 3101 // at its commit, by group replication
@@ -73,10 +74,9 @@ func errorNumber(err error) uint64 {
 	if err == nil {
 		return 0
 	}
-	v := reflect.Indirect(reflect.ValueOf(err))
-	if v.Kind() == reflect.Struct {
-		if f := v.FieldByName("Number"); f.IsValid() && f.CanUint() {
-			return f.Uint()
+	if v := reflect.Indirect(reflect.ValueOf(err)); v.Kind() == reflect.Struct {
+		if f, ok := v.Type().FieldByName("Number"); ok && len(f.Index) == 1 && f.Type.Kind() == reflect.Uint16 {
+			return v.FieldByIndex(f.Index).Uint()
 		}
 	}
 	switch e := err.(type) { //nolint:errorlint // this is what goes down the chain
@@ -218,6 +218,7 @@ func lockMySQL(ctx context.Context, c *sql.Conn, prefix string) (func(context.Co
 	const forever = "31536000" // seconds; MariaDB refuses -1
 	var got int64
 	if err := queryRow(ctx, c, "SELECT GET_LOCK("+name+", "+forever+")", nil, number{&got}); err != nil {
+		discard(c)
 		return nil, err
 	}
 	if got != 1 {
@@ -225,8 +226,16 @@ func lockMySQL(ctx context.Context, c *sql.Conn, prefix string) (func(context.Co
 	}
 	return func(ctx context.Context, _ bool) error {
 		_, err := c.ExecContext(ctx, "DO RELEASE_LOCK("+name+")")
+		if err != nil {
+			discard(c)
+		}
 		return err
 	}, nil
+}
+
+// discard closes a connection in a state that must not go back to the pool.
+func discard(c *sql.Conn) {
+	_ = c.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // newBookingMySQL is one statement of MariaDB's that is a transaction: any error
@@ -274,7 +283,7 @@ func applyNewMySQL(ctx context.Context, db *sql.DB, s *schema, ch store.Change) 
 	// No handler runs in a statement that was killed or had its time. Whoever is given
 	// the connection next must not commit what it has left.
 	if _, undo := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
-		_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+		discard(c)
 	}
 	return false, err
 }

@@ -1,11 +1,13 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -221,6 +223,7 @@ func (r reader) result(ctx context.Context, bookingID, eventID string) (store.Re
 		if err != nil {
 			return store.Result{}, err
 		}
+		oldestFirst(res.Payments)
 	}
 	if eventID != "" {
 		e, err := r.event(ctx, r.schema.event, eventID)
@@ -232,6 +235,14 @@ func (r reader) result(ctx context.Context, bookingID, eventID string) (store.Re
 		}
 	}
 	return res, nil
+}
+
+// oldestFirst sorts the few payments of one booking, whose rows a database may have
+// to copy for it.
+func oldestFirst(list []store.Payment) {
+	slices.SortFunc(list, func(p, q store.Payment) int {
+		return cmp.Or(p.CreatedAt.Compare(q.CreatedAt), strings.Compare(p.ID, q.ID))
+	})
 }
 
 // explain turns a lost Change into what its caller is told.
@@ -246,7 +257,11 @@ func (r reader) explain(ctx context.Context, c store.Change, lost *lostError) (s
 		return res, fmt.Errorf("%w over the %s", store.ErrConflict, lost.conflict)
 	}
 	var fingerprint, bookingID string
-	if err := queryRow(ctx, r.conn, r.change, []any{c.Key}, text(&fingerprint), text(&bookingID)); err != nil {
+	err := queryRow(ctx, r.conn, r.change, []any{c.Key}, text(&fingerprint), text(&bookingID))
+	if errors.Is(err, store.ErrNotFound) {
+		err = errors.New("the key is taken, but by no row") // by one of another index, which is not ours
+	}
+	if err != nil {
 		return store.Result{}, err
 	}
 	if fingerprint != "" && c.Fingerprint != "" && fingerprint != c.Fingerprint {

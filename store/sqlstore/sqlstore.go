@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,11 +203,14 @@ func (s *Store) isOver(ctx context.Context, tx *sql.Tx) bool {
 	return s.dialect.isOver != nil && s.dialect.isOver(ctx, tx)
 }
 
-// How often and how soon a transaction is run again that failed for nothing but
-// the company it had.
+// How often, for how long and how soon a transaction is run again that failed for
+// nothing but the company it had. Of those who are in each other's way at least one
+// gets through each time; chance keeps the others from meeting again.
 const (
-	maxTries   = 5
-	firstPause = 5 * time.Millisecond
+	maxTries     = 20
+	maxTime      = 5 * time.Second
+	firstPause   = 5 * time.Millisecond
+	longestPause = 50 * time.Millisecond
 )
 
 // write runs fn in a transaction of its own.
@@ -214,9 +218,11 @@ func (s *Store) write(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err := s.check(ctx, s.db); err != nil {
 		return err
 	}
-	for try, pause := 1, firstPause; ; try, pause = try+1, 2*pause {
+	end := time.Now().Add(maxTime)
+	for try, pause := 1, firstPause; ; try, pause = try+1, min(2*pause, longestPause) {
 		err := s.writeOnce(ctx, fn)
-		if err == nil || try == maxTries || s.dialect.again == nil || !s.dialect.again(err) || !sleep(ctx, pause) {
+		if err == nil || s.dialect.again == nil || !s.dialect.again(err) ||
+			try == maxTries || time.Now().After(end) || !sleep(ctx, rand.N(pause)) {
 			return err
 		}
 	}

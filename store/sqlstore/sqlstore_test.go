@@ -82,6 +82,40 @@ func TestRendering(t *testing.T) {
 	assert.Error(t, err)
 }
 
+// All dialects have the same tables, columns, keys and indexes.
+func TestSameSchema(t *testing.T) {
+	indexes := regexp.MustCompile(`(?m)^ +INDEX (\w+) (\(.*?\)),?$`)
+	schemaOf := func(d *Dialect) (found []string) {
+		list, err := Migrations(d, "p_")
+		require.NoError(t, err)
+		for _, m := range list {
+			table := ""
+			for _, line := range strings.Split(m.SQL, "\n") {
+				line = strings.Replace(line, "IF NOT EXISTS ", "", 1)
+				if name := regexp.MustCompile(`^CREATE TABLE (\w+)`).FindStringSubmatch(line); name != nil {
+					table = name[1]
+				}
+				if index := indexes.FindStringSubmatch(line); index != nil {
+					line = "CREATE INDEX " + index[1] + " ON " + table + " " + index[2] + ";"
+				}
+				switch {
+				case strings.HasPrefix(line, "CREATE INDEX"), strings.HasPrefix(line, "    PRIMARY KEY"):
+					found = append(found, line)
+				case strings.HasPrefix(line, "    "):
+					key := map[bool]string{true: " PRIMARY KEY"}[strings.Contains(line, "PRIMARY KEY")]
+					null := map[bool]string{true: " NOT NULL"}[strings.Contains(line, "NOT NULL")]
+					found = append(found, table+"."+strings.Fields(line)[0]+null+key)
+				}
+			}
+		}
+		return found
+	}
+	want := schemaOf(SQLite)
+	require.Greater(t, len(want), 80)
+	assert.Equal(t, want, schemaOf(Postgres))
+	assert.Equal(t, want, schemaOf(MySQL))
+}
+
 func TestStatements(t *testing.T) {
 	assert.Equal(t, []string{"-- x; y\nA (';', b);", "C;", "D"}, statements("-- x; y\nA (';', b);\n\nC;\n\nD"))
 	assert.Empty(t, statements("\n"))
@@ -226,6 +260,10 @@ var (
 // A transaction that fails only for the company it had is run again, with its
 // InTx, a few times; any other failure comes back at once.
 func TestRunAgain(t *testing.T) {
+	var always []error
+	for range maxTries + 1 {
+		always = append(always, errSerialize)
+	}
 	for _, c := range []struct {
 		name    string
 		commits []error
@@ -234,7 +272,7 @@ func TestRunAgain(t *testing.T) {
 	}{
 		{"good", nil, 1, nil},
 		{"twice unlucky", []error{errSerialize, errSerialize}, 3, nil},
-		{"always unlucky", []error{errSerialize, errSerialize, errSerialize, errSerialize, errSerialize, errSerialize}, maxTries, errSerialize},
+		{"always unlucky", always, maxTries, errSerialize},
 		{"away", []error{errAway}, 1, errAway},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -289,16 +327,7 @@ func TestAnnotate(t *testing.T) {
 // A dialect's one-statement way is taken for a new booking without claims, and
 // left when the statement has lost or InTx needs a transaction.
 func TestApplyNew(t *testing.T) {
-	at := time.UnixMilli(1).UTC()
-	change := store.Change{
-		Key: "k",
-		Booking: &store.Booking{
-			ID: "b", UserID: "u", Option: store.OptionFull, Currency: "usd", State: store.StateConfirmed,
-			CreatedAt: at, UpdatedAt: at,
-		},
-		History: &store.History{To: store.StateConfirmed, Cause: store.Cause{By: "webhook"}},
-		Event:   &store.Event{ID: "e", Type: "t", State: store.EventDone, ReceivedAt: at, UpdatedAt: at},
-	}
+	change := newBooking()
 	claiming := change
 	claiming.Claim = []store.SeatClaim{{Slot: "s", Capacity: 1, Count: 1}}
 	for _, c := range []struct {
@@ -345,6 +374,41 @@ func TestApplyNew(t *testing.T) {
 	}
 }
 
+func newBooking() store.Change {
+	at := time.UnixMilli(1).UTC()
+	return store.Change{
+		Key: "k",
+		Booking: &store.Booking{
+			ID: "b", UserID: "u", Option: store.OptionFull, Currency: "usd", State: store.StateConfirmed,
+			CreatedAt: at, UpdatedAt: at,
+		},
+		History: &store.History{To: store.StateConfirmed, Cause: store.Cause{By: "webhook"}},
+		Event:   &store.Event{ID: "e", Type: "t", State: store.EventDone, ReceivedAt: at, UpdatedAt: at},
+	}
+}
+
+// A server that does not know the statement is asked once.
+func TestNoApplyNew(t *testing.T) {
+	asked := 0
+	d := fakeDialect()
+	d.applyNew = func(context.Context, *sql.DB, *schema, store.Change) (bool, error) {
+		asked++
+		return false, errNoApplyNew
+	}
+	fake := &fakeDB{}
+	db := sql.OpenDB(fake)
+	defer db.Close()
+	s, err := New(Config{DB: db, Dialect: d})
+	require.NoError(t, err)
+	for n := range 3 {
+		res, err := s.Apply(context.Background(), newBooking())
+		require.NoError(t, err)
+		assert.True(t, res.Applied)
+		assert.Equal(t, n+1, fake.committed)
+	}
+	assert.Equal(t, 1, asked)
+}
+
 // fakeDialect is of a database that asks to run a transaction again.
 func fakeDialect() *Dialect {
 	return &Dialect{
@@ -357,34 +421,55 @@ func fakeDialect() *Dialect {
 type fakeDB struct {
 	commits   []error // of the commits to come; then they succeed
 	committed int
+	execs     []error // of the statements to come; then they succeed
+	ran       []string
+	closed    int
+	variables [][]driver.Value // what SHOW VARIABLES shows
 }
 
 func (f *fakeDB) Connect(context.Context) (driver.Conn, error) { return f, nil }
 func (f *fakeDB) Driver() driver.Driver                        { return nil }
 func (f *fakeDB) Prepare(string) (driver.Stmt, error)          { return nil, driver.ErrSkip }
-func (f *fakeDB) Close() error                                 { return nil }
+func (f *fakeDB) Close() error                                 { f.closed++; return nil }
 func (f *fakeDB) Begin() (driver.Tx, error)                    { return f, nil }
 func (f *fakeDB) Rollback() error                              { return nil }
 func (f *fakeDB) Commit() error {
-	if len(f.commits) > 0 {
-		err := f.commits[0]
-		f.commits = f.commits[1:]
+	if err := pop(&f.commits); err != nil {
 		return err
 	}
 	f.committed++
 	return nil
 }
 
-func (f *fakeDB) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
-	return driver.RowsAffected(1), nil
+func (f *fakeDB) ExecContext(_ context.Context, q string, _ []driver.NamedValue) (driver.Result, error) {
+	f.ran = append(f.ran, q)
+	return driver.RowsAffected(1), pop(&f.execs)
 }
 
-func (f *fakeDB) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
-	return noRows{}, nil
+func pop(errs *[]error) (err error) {
+	if len(*errs) > 0 {
+		err, *errs = (*errs)[0], (*errs)[1:]
+	}
+	return err
 }
 
-type noRows struct{}
+func (f *fakeDB) QueryContext(_ context.Context, q string, _ []driver.NamedValue) (driver.Rows, error) {
+	if strings.HasPrefix(q, "SHOW VARIABLES") {
+		return &fakeRows{f.variables}, nil
+	}
+	return &fakeRows{}, nil
+}
 
-func (noRows) Columns() []string         { return nil }
-func (noRows) Close() error              { return nil }
-func (noRows) Next([]driver.Value) error { return io.EOF }
+type fakeRows struct{ rows [][]driver.Value }
+
+func (*fakeRows) Columns() []string { return []string{"name", "value"} }
+func (*fakeRows) Close() error      { return nil }
+
+func (r *fakeRows) Next(to []driver.Value) error {
+	if len(r.rows) == 0 {
+		return io.EOF
+	}
+	copy(to, r.rows[0])
+	r.rows = r.rows[1:]
+	return nil
+}

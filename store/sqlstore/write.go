@@ -1,12 +1,9 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/carevia/stripebooking/store"
@@ -321,9 +318,7 @@ func newResult(c store.Change) store.Result {
 	for _, p := range c.Payments {
 		res.Payments = append(res.Payments, p.Clone())
 	}
-	slices.SortFunc(res.Payments, func(p, q store.Payment) int {
-		return cmp.Or(p.CreatedAt.Compare(q.CreatedAt), strings.Compare(p.ID, q.ID))
-	})
+	oldestFirst(res.Payments)
 	if c.Event != nil {
 		e := store.MergeEvent(nil, *c.Event)
 		res.Event = &e

@@ -119,7 +119,7 @@ func deliver(ctx context.Context, s store.Store, n int64) error {
 // is there once. TORTURE_KILLS is how often (3 unless set), TORTURE_SEED repeats
 // the moments as far as a machine can. database is handed to the open of [Child].
 func Kill(t *testing.T, database string, s store.Store) {
-	kills, seed := number(t, "TORTURE_KILLS", 3), number(t, "TORTURE_SEED", time.Now().UnixNano())
+	kills, seed := Number(t, "TORTURE_KILLS", 3), Number(t, "TORTURE_SEED", time.Now().UnixNano())
 	t.Logf("TORTURE_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	const most = 24 // answers between two kills
@@ -243,8 +243,8 @@ func (c *child) read(t *testing.T, answered map[int64]bool) {
 	answered[n] = true
 }
 
-// number is a setting of the environment.
-func number(t *testing.T, name string, otherwise int64) int64 {
+// Number is a setting of the environment.
+func Number(t *testing.T, name string, otherwise int64) int64 {
 	v := os.Getenv(name)
 	if v == "" {
 		return otherwise

@@ -20,6 +20,7 @@ import (
 // two begin the transaction, five insert, one commits; each of the five takes two
 // where it is prepared. A replay is a round trip more for each of its three reads.
 func TestRoundTrips(t *testing.T) {
+	onlyMariaDB(t)
 	for _, c := range []struct {
 		sqltest.Way
 		one, replay, transaction int64

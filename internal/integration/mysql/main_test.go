@@ -31,5 +31,24 @@ var (
 	prepared     = with("prepared", "") // statements, as the driver does unless told otherwise
 	interpolated = with("interpolated", "&interpolateParams=true")
 	foundRows    = with("found rows", "&clientFoundRows=true&interpolateParams=true")
-	serializable = with("serializable", "&transaction_isolation=%27SERIALIZABLE%27")
+	serializable = sqltest.Way{Name: "serializable", Dialect: sqlstore.MySQL, Driver: "mysql", NewDSN: func(t testing.TB) string {
+		return prepared.NewDSN(t) + isolation(t, "SERIALIZABLE")
+	}}
 )
+
+// isolation is the setting of a connection's isolation.
+func isolation(t testing.TB, level string) string {
+	name := "transaction_isolation"
+	if servers.MariaDB(t).IsMariaDB(t) {
+		name = "tx_isolation"
+	}
+	return "&" + name + "=%27" + level + "%27"
+}
+
+// onlyMariaDB is for tests of what MySQL does not have.
+func onlyMariaDB(t *testing.T) {
+	t.Helper()
+	if !servers.MariaDB(t).IsMariaDB(t) {
+		t.Skip("SKIPPED: the server is not MariaDB")
+	}
+}

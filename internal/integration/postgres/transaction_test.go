@@ -173,50 +173,9 @@ func TestCancelledWithin(t *testing.T) {
 // transaction goes on without it; within one the drivers close the connection, so
 // that nothing of the transaction is left.
 func TestWithCancelled(t *testing.T) {
-	for _, w := range []sqltest.Way{pgx, direct("pgx, exec", "pgx", "&default_query_exec_mode=exec"), libpq} {
-		t.Run(w.Name+", between", func(t *testing.T) {
-			ctx, end := context.WithCancel(context.Background())
-			defer end()
-			db := w.New(t)
-			s := w.Store(t, db, func(context.Context, *sql.Tx, store.Change) error {
-				end()
-				return nil
-			})
-			noted := sqltest.Notes(t, db)
-			tx, err := db.Begin()
-			require.NoError(t, err)
-			require.NoError(t, sqltest.Note(context.Background(), tx, sqltest.Paid("mine")))
-			_, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
-			require.ErrorIs(t, err, context.Canceled)
-			assert.NotContains(t, err.Error(), "must be rolled back")
-			require.NoError(t, sqltest.Note(context.Background(), tx, sqltest.Paid("mine")))
-			require.NoError(t, tx.Commit())
-			assert.Equal(t, 2, noted())
-			assert.Equal(t, 0, sqltest.Whole(t, db))
-		})
-		t.Run(w.Name+", within", func(t *testing.T) {
-			db := w.New(t)
-			s := w.Store(t, db, nil)
-			noted := sqltest.Notes(t, db)
-			rival, err := db.Begin()
-			require.NoError(t, err)
-			// Its intent is that of the other, which comes after other rows.
-			_, err = s.With(rival).Apply(context.Background(), sqltest.WithIntent("b", "a"))
-			require.NoError(t, err)
-
-			tx, err := db.Begin()
-			require.NoError(t, err)
-			require.NoError(t, sqltest.Note(context.Background(), tx, sqltest.Paid("mine")))
-			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-			defer cancel()
-			_, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			assert.ErrorContains(t, err, "must be rolled back")
-			require.Error(t, tx.Commit())
-			require.NoError(t, rival.Commit())
-			assert.Equal(t, 0, noted())
-			assert.Equal(t, 1, sqltest.Whole(t, db))
-		})
+	for _, w := range []sqltest.Way{pgx, ways[1], libpq} {
+		t.Run(w.Name+", between", func(t *testing.T) { sqltest.TestWithCancelledBetween(t, w) })
+		t.Run(w.Name+", within", func(t *testing.T) { sqltest.TestWithCancelledInside(t, w) })
 	}
 }
 

@@ -93,6 +93,16 @@ func newMariaDB(config *mysql.Config) (*MariaDBServer, error) {
 	return &MariaDBServer{Addr: config.Addr, config: config, admin: sql.OpenDB(connector)}, nil
 }
 
+// IsMariaDB reports whether it is not MySQL.
+func (s *MariaDBServer) IsMariaDB(t testing.TB) bool {
+	t.Helper()
+	var version string
+	if err := s.admin.QueryRow("SELECT VERSION()").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(version, "MariaDB")
+}
+
 // NewDatabase makes an empty database, which is dropped when the test has ended,
 // and returns its name.
 func (s *MariaDBServer) NewDatabase(t testing.TB) string {

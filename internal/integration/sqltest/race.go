@@ -160,3 +160,52 @@ func TestCancelledWithin(t *testing.T, w Way) {
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, 0, Whole(t, db))
 }
+
+// TestWithCancelledBetween: ctx ends between two statements of a joined Change; the
+// caller's transaction goes on without it.
+func TestWithCancelledBetween(t *testing.T, w Way) {
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	db := w.New(t)
+	s := w.Store(t, db, func(context.Context, *sql.Tx, store.Change) error {
+		end()
+		return nil
+	})
+	noted := Notes(t, db)
+	tx, err := db.Begin()
+	require.NoError(t, err)
+	require.NoError(t, Note(context.Background(), tx, Paid("mine")))
+	_, err = s.With(tx).Apply(ctx, Paid("a"))
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NotContains(t, err.Error(), "must be rolled back")
+	require.NoError(t, Note(context.Background(), tx, Paid("mine")))
+	require.NoError(t, tx.Commit())
+	assert.Equal(t, 2, noted())
+	assert.Equal(t, 0, Whole(t, db))
+}
+
+// TestWithCancelledInside: ctx ends while a statement of a joined Change waits; the
+// driver closes the connection, so that nothing of the transaction is left.
+func TestWithCancelledInside(t *testing.T, w Way) {
+	db := w.New(t)
+	s := w.Store(t, db, nil)
+	noted := Notes(t, db)
+	rival, err := db.Begin()
+	require.NoError(t, err)
+	// Its intent is that of the other, which comes after other rows.
+	_, err = s.With(rival).Apply(context.Background(), WithIntent("b", "a"))
+	require.NoError(t, err)
+
+	tx, err := db.Begin()
+	require.NoError(t, err)
+	require.NoError(t, Note(context.Background(), tx, Paid("mine")))
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	_, err = s.With(tx).Apply(ctx, Paid("a"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.ErrorContains(t, err, "must be rolled back")
+	require.Error(t, tx.Commit())
+	require.NoError(t, rival.Commit())
+	assert.Equal(t, 0, noted())
+	assert.Equal(t, 1, Whole(t, db))
+}

@@ -44,7 +44,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	public := flags.String("url", "", "the address it is reached at, for the links to the pay page (default http:// and -addr)")
 	key := flags.String("key", stripetest.DefaultSecretKey, "the secret key that requests must carry: sk_test_… or rk_test_…")
 	secret := flags.String("secret", stripetest.DefaultWebhookSecret, "what deliveries are signed with")
-	seed := flags.Int64("seed", 0, "not 0: the same ids every time")
+	seed := flags.Int64("seed", 0, "not 0: the same ids and the same chaos every time")
+	bad := flags.Bool("chaos", false, "let much go wrong, in the network and in the API, and nothing get lost")
 	remote := flags.Bool("remote", false, "allow webhooks that are not on this machine")
 	var webhooks []string
 	flags.Func("webhook", "a URL that every event is sent to; can be given several times", func(url string) error {
@@ -67,10 +68,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if *public == "" {
 		*public = base
 	}
-	s, err := stripetest.New(stripetest.Config{
+	cfg := stripetest.Config{
 		SecretKey: *key, WebhookSecret: *secret, PublicURL: *public, Seed: *seed, AllowRemote: *remote,
 		Logger: slog.New(slog.NewTextHandler(stderr, nil)),
-	})
+	}
+	if *bad {
+		cfg.Chaos = stripetest.BadDay()
+		cfg.Chaos.Delay = 5 * time.Second // somebody waits
+	}
+	s, err := stripetest.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -87,6 +93,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "  signing secret  %s\n", s.WebhookSecret)
 	for _, url := range webhooks {
 		fmt.Fprintf(stdout, "  webhook         %s\n", url)
+	}
+	if *bad {
+		fmt.Fprintf(stdout, "  seed            %d\n", s.Seed)
 	}
 	fmt.Fprintf(stdout, "  pay page        %s/pay/SESSION\n\n", *public)
 	fmt.Fprintf(stdout, "stripe trigger checkout.session.completed --api-key %s --api-base %s\n\n", s.SecretKey, base)

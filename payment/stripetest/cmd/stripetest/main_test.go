@@ -27,7 +27,7 @@ func TestServes(t *testing.T) {
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-webhook", site.URL, "-key", "sk_test_1234567890abcdef", "-url", "http://pay.test"}, in, io.Discard)
+		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-webhook", site.URL, "-key", "sk_test_1234567890abcdef", "-url", "http://pay.test", "-chaos", "-seed", "7"}, in, io.Discard)
 		in.Close()
 	}()
 	var banner strings.Builder
@@ -38,6 +38,7 @@ func TestServes(t *testing.T) {
 	assert.Contains(t, banner.String(), "sk_test_1234567890abcdef")
 	assert.Contains(t, banner.String(), "http://pay.test/pay/SESSION")
 	assert.Contains(t, banner.String(), site.URL)
+	assert.Regexp(t, `seed +7\n`, banner.String())
 	base := regexp.MustCompile(`API +(http://127\.0\.0\.1:\d+)`).FindStringSubmatch(banner.String())
 	require.NotNil(t, base, banner.String())
 	go io.Copy(io.Discard, out) // the empty line at the end
@@ -51,6 +52,20 @@ func TestServes(t *testing.T) {
 	resp.Body.Close()
 	assert.Equal(t, 200, resp.StatusCode)
 	assert.Equal(t, "product.created", <-got)
+
+	statuses := map[int]bool{}
+	for range 300 {
+		req, err := http.NewRequest("GET", base[1]+"/v1/events", nil)
+		require.NoError(t, err)
+		req.SetBasicAuth("sk_test_1234567890abcdef", "")
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			statuses[resp.StatusCode] = true
+		}
+	}
+	for _, status := range []int{429, 500, 503} {
+		assert.True(t, statuses[status], status)
+	}
 
 	cancel()
 	assert.NoError(t, <-ended)

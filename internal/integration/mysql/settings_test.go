@@ -1,0 +1,78 @@
+package mysql
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
+	"github.com/carevia/stripebooking/store/sqlstore"
+)
+
+// Settings of a connection that would lose bookings, or meet other rows than were
+// meant, are refused, by what to change.
+func TestSettings(t *testing.T) {
+	onlyMariaDB(t) // by its names and limits
+	ctx := context.Background()
+	for params, want := range map[string]string{
+		"charset=latin1":                  "character_set_results is latin1: add charset=utf8mb4",
+		"charset=utf8":                    "character_set_client is utf8mb3: add charset=utf8mb4",
+		"character_set_connection=latin1": "character_set_connection is latin1: add charset=utf8mb4",
+		"sql_mode=''":                     "add STRICT_TRANS_TABLES",
+		"sql_mode='STRICT_ALL_TABLES'":    "",
+		"autocommit=0":                    "autocommit is OFF: set it to ON",
+		"completion_type='CHAIN'":         "completion_type is CHAIN: set it to NO_CHAIN",
+		"unique_checks=0":                 "unique_checks is OFF: set it to ON",
+		"group_concat_max_len=1024":       "group_concat_max_len is 1024",
+		"collation=utf8mb4_unicode_ci":    "",
+		"character_set_results=utf8mb4":   "",
+		"innodb_lock_wait_timeout=3":      "",
+	} {
+		t.Run(params, func(t *testing.T) {
+			name, value, _ := strings.Cut(params, "=")
+			db := prepared.Open(t, prepared.NewDSN(t)+"&"+name+"="+url.QueryEscape(value))
+			s := prepared.Unmigrated(t, sqlstore.Config{DB: db})
+			err := s.Migrate(ctx)
+			if want == "" {
+				require.NoError(t, err)
+				_, err = s.Apply(ctx, sqltest.Paid("a"))
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, want)
+			_, err = s.Apply(ctx, sqltest.Paid("a"))
+			require.ErrorContains(t, err, want, "also without Migrate")
+			tx, err := db.Begin()
+			require.NoError(t, err)
+			_, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
+			require.ErrorContains(t, err, want, "also joined")
+			require.NoError(t, tx.Rollback())
+		})
+	}
+}
+
+// Settings of the server, which a test changes for a moment.
+func TestServerSettings(t *testing.T) {
+	onlyMariaDB(t) // has another engine for transactional tables
+	ctx := context.Background()
+	db := prepared.New(t)
+	prepared.Store(t, db, nil)
+	for _, c := range []struct{ change, back, want string }{
+		{"SET GLOBAL innodb_flush_log_at_trx_commit = 2", "SET GLOBAL innodb_flush_log_at_trx_commit = 1", "innodb_flush_log_at_trx_commit is 2"},
+		{"ALTER TABLE stripebooking_seats ENGINE=Aria", "ALTER TABLE stripebooking_seats ENGINE=InnoDB", "ALTER TABLE stripebooking_seats ENGINE=InnoDB"},
+	} {
+		_, err := db.Exec(c.change)
+		require.NoError(t, err)
+		_, refused := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sqltest.Paid("a"))
+		_, err = db.Exec(c.back)
+		require.NoError(t, err)
+		assert.ErrorContains(t, refused, c.want)
+		assert.Equal(t, [5]int{}, sqltest.Counts(t, db))
+	}
+	_, err := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sqltest.Paid("a"))
+	require.NoError(t, err)
+}

@@ -1,0 +1,233 @@
+package soak
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carevia/stripebooking/payment/stripetest"
+	"github.com/carevia/stripebooking/store"
+)
+
+const (
+	legSize  = 1000             // customers of one stand-in, so that memory does not grow with their number
+	together = 96               // customers at the same time
+	pace     = 15 * time.Second // between one customer and the next, by the clock
+	days     = 4                // until the last of a leg's banks has told
+)
+
+// soak is one run over one store.
+type soak struct {
+	t     testing.TB
+	seed  int64
+	n     int
+	chaos stripetest.Chaos
+	store store.Store // what is looked at in the end
+	tally tally
+	seen  struct{ paid, deliveries, lost, requests, failed int } // sessions, and what the chaos did
+
+	clock  *stripetest.Clock
+	stripe atomic.Pointer[stripetest.Stripe] // the present leg's
+	hub    *httptest.Server                  // where the sites find Stripe, and Stripe the sites
+	sites  *sites
+	client *http.Client
+}
+
+// newSoak prepares a run with so many sites, which start makes, given where Stripe is.
+func newSoak(t testing.TB, seed int64, n int, s store.Store, sites int, start func(stripe string) (*process, error)) *soak {
+	k := &soak{t: t, seed: seed, n: n, store: s, chaos: stripetest.BadDay(), clock: stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))}
+	transport := &http.Transport{MaxIdleConnsPerHost: 2 * together}
+	t.Cleanup(transport.CloseIdleConnections)
+	k.client = &http.Client{Transport: transport, Timeout: 30 * time.Second}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { k.stripe.Load().ServeHTTP(w, r) })
+	mux.Handle("/hook", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: k.sites.addr()})
+			r.Out.Header.Set(nowHeader, k.now())
+		},
+		Transport:    transport,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		ErrorLog:     log.New(io.Discard, "", 0),
+	})
+	k.hub = httptest.NewServer(mux)
+	t.Cleanup(k.hub.Close)
+	k.sites = newSites(t, sites, func() (*process, error) { return start(k.hub.URL) })
+	return k
+}
+
+func (k *soak) now() string { return strconv.FormatInt(k.clock.Now().UnixNano(), 10) }
+
+// run lets all customers come, leg by leg.
+func (k *soak) run(ctx context.Context) error {
+	for first, part := 0, int64(0); first < k.n; first, part = first+legSize, part+1 {
+		l := &leg{soak: k, seed: k.seed + part, n: min(legSize, k.n-first)}
+		if err := l.run(ctx); err != nil {
+			return fmt.Errorf("seed %d: %w", l.seed, err)
+		}
+	}
+	return nil
+}
+
+// leg is a part of a run that has a stand-in of its own. It ends when all that its customers began has ended.
+type leg struct {
+	*soak
+	seed   int64
+	n      int
+	stripe *stripetest.Stripe
+	begun  atomic.Int64 // customers that the clock has not heard of
+
+	mu   sync.Mutex
+	bank [days][]*customer // whose payments are settled in so many days
+}
+
+func (l *leg) run(ctx context.Context) error {
+	var err error
+	l.stripe, err = stripetest.New(stripetest.Config{PublicURL: l.hub.URL, Seed: l.seed, Clock: l.clock, Chaos: l.chaos})
+	if err != nil {
+		return err
+	}
+	defer l.stripe.Close()
+	l.soak.stripe.Store(l.stripe)
+	if err := l.stripe.AddEndpoint(l.hub.URL+"/hook", "", hooked...); err != nil {
+		return err
+	}
+
+	customers := l.comeAndGo(ctx)
+	for day := range days {
+		l.clock.Advance(24 * time.Hour)
+		l.each(l.bank[day], func(c *customer) { c.hearsFromTheBank(ctx) })
+	}
+	l.clock.Advance(4 * 24 * time.Hour) // all retries are over
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := l.stripe.Wait(ctx); err != nil {
+		return err
+	}
+	l.count()
+	l.each(customers, func(c *customer) { c.looksAgain(ctx) })
+	return l.compare(ctx, customers)
+}
+
+// count says what there was to go wrong, and what did.
+func (l *leg) count() {
+	for _, ss := range l.stripe.Sessions() {
+		if ss.PaymentStatus == "paid" {
+			l.seen.paid++
+		}
+	}
+	for _, d := range l.stripe.Deliveries() {
+		l.seen.deliveries++
+		if d.Err != "" {
+			l.seen.lost++
+		}
+	}
+	for _, r := range l.stripe.Requests() {
+		l.seen.requests++
+		if r.Status == 0 || r.Status == 429 || r.Status >= 500 {
+			l.seen.failed++
+		}
+	}
+}
+
+// comeAndGo lets the customers come while the clock goes on, and kills a site when half of them have.
+func (l *leg) comeAndGo(ctx context.Context) []*customer {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	come := make(chan struct{}, 1)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-come:
+				l.clock.Advance(time.Duration(l.begun.Swap(0)) * pace)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	var customers []*customer
+	for n := range l.n {
+		customers = append(customers, newCustomer(l, n))
+	}
+	var killed sync.WaitGroup
+	l.each(customers, func(c *customer) {
+		l.begun.Add(1)
+		select {
+		case come <- struct{}{}:
+		default:
+		}
+		if c.n == l.n/2 {
+			killed.Go(func() {
+				if err := l.sites.kill(); err != nil {
+					l.t.Errorf("a site does not start again: %v", err)
+				}
+			})
+		}
+		c.comes(ctx)
+	})
+	killed.Wait()
+	close(stop)
+	<-stopped
+	return customers
+}
+
+// each does something for all customers, as many at the same time as there may be.
+func (l *leg) each(customers []*customer, do func(*customer)) {
+	next := make(chan *customer)
+	var wg sync.WaitGroup
+	for range together {
+		wg.Go(func() {
+			for c := range next {
+				do(c)
+			}
+		})
+	}
+	for _, c := range customers {
+		next <- c
+	}
+	close(next)
+	wg.Wait()
+}
+
+// ask sends a request to a site and returns its answer. A site that does not answer, or asks for patience, is asked
+// again: by then another may be.
+func (l *leg) ask(ctx context.Context, path, user string, body any) (status int, answer []byte) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // our own types
+	}
+	for ctx.Err() == nil {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.sites.addr()+path, bytes.NewReader(raw))
+		if err != nil {
+			panic(err) // our own address
+		}
+		r.Header.Set(nowHeader, l.now())
+		r.Header.Set(userHeader, user)
+		if resp, err := l.client.Do(r); err == nil {
+			answer, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err == nil && resp.StatusCode < 500 {
+				return resp.StatusCode, answer
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond): // between two tries
+		}
+	}
+	return 0, nil
+}

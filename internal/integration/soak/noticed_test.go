@@ -1,0 +1,169 @@
+package soak
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carevia/stripebooking/payment/stripetest"
+	"github.com/carevia/stripebooking/store"
+	"github.com/carevia/stripebooking/store/memory"
+)
+
+// wrong is a store, or a site over it, with one thing wrong.
+type wrong struct {
+	store.Store
+	apply   func(ctx context.Context, s store.Store, c store.Change) (store.Result, error)
+	handled bool // is not kept
+	history bool // lacks the first line
+	site    func(s store.Store, site http.Handler) http.Handler
+}
+
+func (w wrong) Apply(ctx context.Context, c store.Change) (store.Result, error) {
+	if w.apply == nil {
+		return w.Store.Apply(ctx, c)
+	}
+	return w.apply(ctx, w.Store, c)
+}
+
+func (w wrong) RecordHandled(ctx context.Context, id string, handlers []string, done bool, at time.Time) error {
+	if w.handled {
+		return nil
+	}
+	return w.Store.RecordHandled(ctx, id, handlers, done, at)
+}
+
+func (w wrong) History(ctx context.Context, id string) ([]store.History, error) {
+	lines, err := w.Store.History(ctx, id)
+	if w.history && len(lines) > 0 {
+		lines = lines[:len(lines)-1]
+	}
+	return lines, err
+}
+
+// captured reports whether a Change brings money.
+func captured(c store.Change) bool { return len(c.Payments) > 0 && !c.Payments[0].CapturedAt.IsZero() }
+
+// pretend is the answer to a Change that was not applied.
+func pretend(c store.Change) store.Result {
+	r := store.Result{Applied: true, Payments: c.Payments, Event: c.Event}
+	if c.Booking != nil {
+		b := c.Next()
+		r.Booking = &b
+	}
+	return r
+}
+
+// change is an apply that does something to each Change first.
+func change(do func(c *store.Change)) func(context.Context, store.Store, store.Change) (store.Result, error) {
+	return func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+		do(&c)
+		return s.Apply(ctx, c)
+	}
+}
+
+func TestNoticed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		wrong
+		counted func(*tally) int
+		n       int // customers; 60 unless set
+	}{
+		"nothing is wrong": {},
+		"a payment is not stored": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			if captured(c) && strings.HasSuffix(c.Booking.UserID, "3") {
+				return pretend(c), nil
+			}
+			return s.Apply(ctx, c)
+		}}, counted: missing},
+		"an event is not in the ledger": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			if c.Event != nil && c.Event.Type == "checkout.session.expired" {
+				return pretend(c), nil
+			}
+			return s.Apply(ctx, c)
+		}}, counted: missing},
+		"a booking is made twice": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			res, err := s.Apply(ctx, c)
+			if err == nil && res.Applied && captured(c) && c.Booking.Version == 0 {
+				b, p := c.Booking.Clone(), c.Payments[0].Clone()
+				b.ID, b.PaymentIntentID, p.ID, p.PaymentIntentID = b.ID+"x", b.PaymentIntentID+"x", p.ID+"x", p.PaymentIntentID+"x"
+				p.BookingID = b.ID
+				_, err = s.Apply(ctx, store.Change{Key: c.Key + "x", Booking: &b, Payments: []store.Payment{p}, History: c.History})
+			}
+			return res, err
+		}}, counted: duplicate},
+		"an amount is one too high": {wrong: wrong{apply: change(func(c *store.Change) {
+			for i := range c.Payments {
+				c.Payments[i].Amount++
+			}
+		})}, counted: amount},
+		"a booking does not say what is due": {wrong: wrong{apply: change(func(c *store.Change) {
+			if c.Booking != nil {
+				c.Booking.Due = 0
+			}
+		})}, counted: amount},
+		"what is confirmed is conflicted": {wrong: wrong{apply: change(func(c *store.Change) {
+			if captured(*c) && c.Booking.State == store.StateConfirmed {
+				c.Booking.State, c.History.To, c.Booking.Reason = store.StateConflicted, store.StateConflicted, "seats_gone"
+			}
+		})}, counted: state},
+		"a handler's success is not kept": {wrong: wrong{handled: true}, counted: state},
+		"a history has a gap":             {wrong: wrong{history: true}, counted: state},
+		"there is a seat too many": {wrong: wrong{apply: change(func(c *store.Change) {
+			for i := range c.Claim {
+				c.Claim[i].Capacity++
+			}
+		})}, counted: state, n: 160},
+		"seats are not given back": {wrong: wrong{apply: change(func(c *store.Change) { c.Release = nil })}, counted: state, n: 160},
+		"a hold does not end": {wrong: wrong{apply: change(func(c *store.Change) {
+			if c.Booking != nil && c.Booking.State == store.StateExpired {
+				c.Booking, c.Payments, c.Release, c.History = nil, nil, nil, nil
+			}
+		})}, counted: state},
+		"anybody may look": {wrong: wrong{site: func(s store.Store, site http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/verify" {
+					body, _ := io.ReadAll(r.Body)
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					var asked struct{ SessionID string }
+					if json.Unmarshal(body, &asked) == nil {
+						if b, err := s.BookingBySession(r.Context(), asked.SessionID); err == nil {
+							r.Header.Set(userHeader, b.UserID)
+						}
+					}
+				}
+				site.ServeHTTP(w, r)
+			})
+		}}, counted: state},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.Store = new(memory.Store); tt.n == 0 {
+				tt.n = 60
+			}
+			k := newSoak(t, 1, tt.n, tt, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
+			k.chaos = stripetest.Chaos{} // one thing wrong is enough
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			require.NoError(t, k.run(ctx))
+			if tt.counted == nil {
+				require.False(t, k.tally.any(), &k.tally)
+				return
+			}
+			assert.Positive(t, tt.counted(&k.tally), &k.tally)
+			assert.NotEmpty(t, k.tally.first)
+			t.Log(&k.tally, k.tally.first[0])
+		})
+	}
+}
+
+func missing(t *tally) int   { return t.missing }
+func duplicate(t *tally) int { return t.duplicate }
+func amount(t *tally) int    { return t.amount }
+func state(t *tally) int     { return t.state }

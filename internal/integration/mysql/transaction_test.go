@@ -259,8 +259,8 @@ func TestLockWaitTimeout(t *testing.T) {
 	assert.Equal(t, 2, sqltest.Whole(t, db))
 }
 
-// The server ends the one statement in its middle without running a handler. Half of
-// it must not be committed by whoever is given the connection next.
+// The server ends the one statement in its middle. Half of it must not be committed by
+// whoever is given the connection next.
 func TestKilledStatement(t *testing.T) {
 	onlyMariaDB(t)
 	ctx := context.Background()

@@ -122,8 +122,8 @@ func Kill(t *testing.T, database string, s store.Store) {
 	kills, seed := Number(t, "TORTURE_KILLS", 3), Number(t, "TORTURE_SEED", time.Now().UnixNano())
 	t.Logf("TORTURE_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
-	const most = 24 // answers between two kills
-	total := kills*most/2 + most
+	const most = 24 // answers between two kills, half of it on average
+	total := kills*most*3/4 + 2*most
 
 	answered := map[int64]bool{}
 	for kill := range kills {

@@ -70,6 +70,7 @@
 //	a payment and seats in a new booking at once    3  find, find, insert
 //	a replay of a new booking                       2  insert, find
 //	a replay of a later version                     1  find
+//	a new booking whose event has failed before     5  insert, find, find, insert, update
 //	a failure                                       2  find, insert
 //	an entry of an event that has one already      +1  update
 //	a booking, an event, a history                  1  find

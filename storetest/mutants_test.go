@@ -286,6 +286,9 @@ type halfVisible struct {
 const halfTime = 2 * time.Millisecond
 
 func (s *halfVisible) Apply(ctx context.Context, c store.Change) (store.Result, error) {
+	if b, _ := s.Store.Booking(ctx, c.Booking.ID); b.Version != c.Booking.Version {
+		return s.Store.Apply(ctx, c) // which refuses it
+	}
 	s.mu.Lock()
 	if s.early && c.Event != nil {
 		s.events = append(s.events, *c.Event)

@@ -94,27 +94,33 @@ func FuzzDeliver(f *testing.F) {
 		events = append(events, webhooktest.SessionCompleted(s), webhooktest.SessionAsyncPaymentFailed(s), webhooktest.SessionExpired(s),
 			webhooktest.IntentSucceeded(i), webhooktest.IntentFailed(i))
 	}
-	for i := range events {
-		f.Add([]byte(nil), uint8(i), uint16(10), "", uint8(0))
+	for i, e := range events {
+		for pick := range uint8(2) {
+			f.Add(e, uint8(0), uint16(0), "", pick)
+			f.Add([]byte(nil), uint8(i), uint16(10), "", pick)
+		}
 	}
 	for _, change := range [][2]string{
-		{`"amount_total":5000`, `"amount_total":-5000`}, {`"amount_total":5000`, `"amount_total":9223372036854775807`}, {`"u1"`, `"\u0000"`}, {`"usd"`, `""`},
+		{`"amount_total":5000`, `"amount_total":-5000`}, {`"amount_subtotal":5000`, `"amount_subtotal":20000`}, {`"amount_total":5000`, `"amount_total":9223372036854775807`}, {`"u1"`, `"\u0000"`}, {`"usd"`, `""`},
 		{`"pi_1"`, `{"id":"pi_1","status":"succeeded"}`}, {`"paid"`, `"unpaid"`}, {`"paid"`, `"no_payment_required"`}, {`"evt_`, `"\ud800_`},
 		{`"payment_status"`, `"payment_\u017ftatus":"unpaid","payment_status"`}, {`"livemode":false`, `"livemode":true`}, {`"type":"checkout.session.completed"`, `"type":"payment_intent.succeeded"`},
 		{`"50.00"`, `"49.00"`}, {`"50.00"`, `"CANARY"`}, {`"api_version":"2023-10-16"`, `"api_version":"\u0000"`}, {`"card"`, `"\u0000"`}, {`"created":1736935200`, `"created":-1`},
 	} {
 		for _, e := range [][]byte{events[1], events[6]} {
 			require.Contains(f, string(e), change[0])
-			f.Add(bytes.Replace(e, []byte(change[0]), []byte(change[1]), 1), uint8(0), uint16(0), "", uint8(0))
+			for pick := range uint8(2) {
+				f.Add(bytes.Replace(e, []byte(change[0]), []byte(change[1]), 1), uint8(0), uint16(0), "", pick)
+			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, which uint8, place uint16, value string, pick uint8) {
 		if len(raw) == 0 {
 			raw = jsonfuzz.Set(events[int(which)%len(events)], place, value, pick)
 		}
-		first := deliverTwice(t, raw)
+		held := pick%2 == 1
+		first := deliverTwice(t, raw, held)
 		if turned := jsonfuzz.Turn(raw); turned != nil {
-			require.Equal(t, first, deliverTwice(t, turned))
+			require.Equal(t, first, deliverTwice(t, turned, held))
 		}
 	})
 }
@@ -130,11 +136,21 @@ type outcome struct {
 	payment store.Payment
 }
 
-// deliverTwice delivers a payload to a handler of its own, with all that must hold
-// for every payload.
-func deliverTwice(t *testing.T, raw []byte) (out outcome) {
+// deliverTwice delivers a payload to a handler of its own, whose store holds the
+// booking bk_1 or nothing, with all that must be true for every payload.
+func deliverTwice(t *testing.T, raw []byte, held bool) (out outcome) {
 	const key = "whsec_" + canary
 	ctx, st, asked := context.Background(), &memory.Store{}, 0
+	if held {
+		o := booking.Order{BookingID: "bk_1", UserID: "u1", Option: store.OptionHalf, Purpose: store.PurposeDeposit, Total: 10000, Now: 5000, Currency: "usd"}
+		q, err := booking.NewQuote(10000, "usd", store.OptionHalf)
+		require.NoError(t, err)
+		p, err := booking.Hold(o, q, nil, now.Add(time.Hour), false, "", store.Cause{By: "checkout"}, now)
+		require.NoError(t, err)
+		p.Change.Key = "hold"
+		_, err = st.Apply(ctx, p.Change)
+		require.NoError(t, err)
+	}
 	var logs bytes.Buffer
 	pay, err := payment.New(payment.Config{
 		Store: st, SecretKey: "sk_test_" + canary, Mode: payment.Test, Codecs: []booking.Codec{booking.Marked{}, booking.Plain{}},
@@ -180,6 +196,7 @@ func deliverTwice(t *testing.T, raw []byte) (out outcome) {
 		if out.row.BookingID != "" {
 			out.booking, err = st.Booking(ctx, out.row.BookingID)
 			require.NoError(t, err)
+			require.True(t, out.booking.Paid >= 0 && out.booking.Due >= 0 && out.booking.Due <= out.booking.Total, "%+v", out.booking)
 			payments, _, err := st.PaymentsByBooking(ctx, out.row.BookingID, store.Page{})
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(payments), 1)

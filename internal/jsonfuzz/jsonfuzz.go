@@ -12,7 +12,7 @@ import (
 
 // Hostile are values that a reader may trip over.
 var Hostile = []string{
-	`null`, `true`, `0`, `-5`, `4500.5`, `5e3`, `9223372036854775807`, `1000000000000001`, `99999999999999999999`,
+	`null`, `true`, `0`, `20000`, `-5`, `4500.5`, `5e3`, `9223372036854775807`, `1000000000000001`, `99999999999999999999`,
 	`""`, `"x"`, `"\u0000"`, `"\ud800"`, `"` + strings.Repeat("x", 256) + `"`, `{}`, `[]`, `[null]`,
 	// words of Stripe's
 	`"usd"`, `"eur"`, `"card"`, `"open"`, `"complete"`, `"expired"`, `"paid"`, `"unpaid"`, `"no_payment_required"`, `"succeeded"`, `"processing"`,

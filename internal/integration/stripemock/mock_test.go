@@ -114,6 +114,9 @@ func (m *mock) operation(method, path string) *spec.Operation {
 
 // unknown is the first name in v that a schema does not have; empty: it has all.
 func unknown(at string, v any, s *spec.Schema) string {
+	if s == nil {
+		return at
+	}
 	if len(s.AnyOf) > 0 {
 		name := ""
 		for _, one := range s.AnyOf {
@@ -132,9 +135,6 @@ func unknown(at string, v any, s *spec.Schema) string {
 			}
 			if inner == nil {
 				inner = s.Items // "list[0]" is read as a map
-			}
-			if inner == nil {
-				return at + "[" + key + "]"
 			}
 			if name := unknown(at+"["+key+"]", v[key], inner); name != "" {
 				return name

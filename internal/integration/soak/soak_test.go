@@ -10,10 +10,10 @@
 // In the end everything that Stripe took must be stored once, as it was agreed: the four counts of what is missing,
 // there twice, of a wrong amount or in a wrong state are 0.
 //
-// SOAK_N is the number of customers (200 unless set), SOAK_SEED repeats what they and the chaos do, as far as a machine
-// can: who comes first in a race is the scheduler's. Each thousand of them has a seed of its own, the next one up, which
-// a difference names: with that as SOAK_SEED they come alone. To FerretDB, which reads a whole collection for most
-// questions, come a fiftieth of them, in tens, each to a database of their own.
+// SOAK_N is the number of payments (200 unless set), for which half as many customers more come. SOAK_SEED repeats what
+// they and the chaos do, as far as a machine can: who comes first in a race is the scheduler's. Each thousand of them has
+// a seed of its own, the next one up, which a difference names: with that as SOAK_SEED they come alone. FerretDB, which
+// reads a whole collection for most questions, gets a fiftieth of the payments, in tens, each in a database of their own.
 package soak
 
 import (
@@ -114,7 +114,7 @@ func TestSoak(t *testing.T) {
 				one(t, seed, n)
 				return
 			}
-			const few, share = 10, 50 // customers of one database, and of how many one comes
+			const few, share = 10, 50 // payments in one database, and of how many one is made
 			for i := range max(1, n/share/few) {
 				t.Run(strconv.Itoa(i), func(t *testing.T) { one(t, seed+int64(i), few) })
 			}
@@ -129,8 +129,8 @@ func soaked(t *testing.T, seed int64, n int, s store.Store, sites int, start fun
 	began := time.Now()
 	err := k.run(ctx)
 	seen := k.seen
-	t.Logf("%s: %s. Seed %d, %d customers, %d sessions paid, %d of %d deliveries lost, %d of %d requests failed, %d kills, %v", t.Name(), &k.tally,
-		seed, n, seen.paid, seen.lost, seen.deliveries, seen.failed, seen.requests, k.sites.kills, time.Since(began).Round(100*time.Millisecond))
+	t.Logf("%s: %s. Seed %d, %d payments of %d customers, %d of %d deliveries lost, %d of %d requests failed, %d kills, %v", t.Name(), &k.tally,
+		seed, seen.paid, seen.customers, seen.lost, seen.deliveries, seen.failed, seen.requests, k.sites.kills, time.Since(began).Round(100*time.Millisecond))
 	for _, difference := range k.tally.first {
 		t.Log(difference)
 	}
@@ -142,7 +142,6 @@ func soaked(t *testing.T, seed int64, n int, s store.Store, sites int, start fun
 		return
 	}
 	// It is no soak unless much goes wrong.
-	require.Greater(t, seen.paid, n/2)
 	require.Greater(t, seen.lost, seen.deliveries/20)
 	require.Greater(t, seen.failed, seen.requests/20)
 }

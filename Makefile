@@ -20,7 +20,7 @@ torture: ## Kill a process at work 50 times, on every database (TORTURE_KILLS= f
 	cd internal/integration && TORTURE_KILLS=$(or $(TORTURE_KILLS),50) go test -count=1 -v -p 1 -timeout=30m -run TestKilled ./...
 
 .PHONY: soak
-soak: ## 20,000 customers on a bad day, on every store: nothing missing, twice or wrong (SOAK_N=, SOAK_SEED=)
+soak: ## 20,000 payments on a bad day, on every store: nothing missing, twice or wrong (SOAK_N=, SOAK_SEED=)
 	@scripts/databases
 	cd internal/integration && SOAK_N=$(or $(SOAK_N),20000) go test -count=1 -v -timeout=3h -run TestSoak ./soak
 

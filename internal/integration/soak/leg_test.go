@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,11 +33,11 @@ const (
 type soak struct {
 	t     testing.TB
 	seed  int64
-	n     int
+	n     int // payments
 	chaos stripetest.Chaos
 	store store.Store // what is looked at in the end
 	tally tally
-	seen  struct{ paid, deliveries, lost, requests, failed int } // sessions, and what the chaos did
+	seen  struct{ customers, paid, deliveries, lost, requests, failed int } // who came and paid, and what the chaos did
 
 	clock  *stripetest.Clock
 	stripe atomic.Pointer[stripetest.Stripe] // the present leg's
@@ -71,13 +72,14 @@ func newSoak(t testing.TB, seed int64, n int, s store.Store, sites int, start fu
 
 func (k *soak) now() string { return strconv.FormatInt(k.clock.Now().UnixNano(), 10) }
 
-// run lets all customers come, leg by leg.
+// run lets customers come, leg by leg, until enough have paid: two of three do.
 func (k *soak) run(ctx context.Context) error {
-	for first, part := 0, int64(0); first < k.n; first, part = first+legSize, part+1 {
-		l := &leg{soak: k, seed: k.seed + part, n: min(legSize, k.n-first)}
+	for seed := k.seed; k.seen.paid < k.n; seed++ {
+		l := &leg{soak: k, seed: seed, n: min(legSize, (k.n-k.seen.paid)*3/2+1)}
 		if err := l.run(ctx); err != nil {
 			return fmt.Errorf("seed %d: %w", l.seed, err)
 		}
+		k.seen.customers += l.n
 	}
 	return nil
 }
@@ -112,6 +114,7 @@ func (l *leg) run(ctx context.Context) error {
 		l.each(l.bank[day], func(c *customer) { c.hearsFromTheBank(ctx) })
 	}
 	l.clock.Advance(4 * 24 * time.Hour) // all retries are over
+	l.resend()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -121,6 +124,17 @@ func (l *leg) run(ctx context.Context) error {
 	l.count()
 	l.each(customers, func(c *customer) { c.looksAgain(ctx) })
 	return l.compare(ctx, customers)
+}
+
+// resend sends some events once more, long after they were taken, the newest first.
+func (l *leg) resend() {
+	for i, e := range slices.Backward(l.stripe.Events()) {
+		if i%8 == 0 {
+			if _, err := l.stripe.Deliver(e.ID); err != nil {
+				l.tally.wrong("event %s: %v", e.ID, err)
+			}
+		}
+	}
 }
 
 // count says what there was to go wrong, and what did.

@@ -134,8 +134,8 @@ func TestWithOldSnapshot(t *testing.T) {
 	}
 }
 
-// With innodb_snapshot_isolation, MariaDB's default from 11.6 on, such a transaction
-// is ended by the server, and says so from then on.
+// With innodb_snapshot_isolation, which newer MariaDB has by default, the server ends
+// such a transaction, and the joined store says so from then on.
 func TestWithSnapshotIsolation(t *testing.T) {
 	onlyMariaDB(t)
 	ctx := context.Background()

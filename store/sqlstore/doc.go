@@ -72,15 +72,67 @@
 // What the store writes by itself is READ COMMITTED, whatever
 // default_transaction_isolation says, but for the one statement of a new booking and
 // reads, which are right under any. A deadlock or a serialization failure is tried
-// again, five times in all, as long as ctx lasts.
+// again, up to twenty times, for five seconds and as long as ctx lasts.
 //
 // Tables are made and found by the search_path; behind a pooler set it for the role
 // or the database, not for the session.
+//
+// # MariaDB and MySQL
+//
+// With github.com/go-sql-driver/mysql; the driver is called "mysql":
+//
+//	db, err := sql.Open("mysql", "app:secret@tcp(localhost:3306)/shop?interpolateParams=true")
+//	...
+//	st, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.MySQL})
+//	...
+//	err = st.Migrate(ctx)
+//
+// MariaDB 10.6, or MySQL 8.0.17, or newer is needed. The tests were run on MariaDB
+// 10.11. Nothing was run on MySQL: what is said of it here is from its manual, and its
+// statements are those that were run on MariaDB, but for a new booking's.
+//
+// The store looks at the settings before its first write, and refuses to write unless
+//
+//   - character_set_client, _connection and _results are utf8mb4, as the driver has
+//     them unless told otherwise: in another, two programs would mean different ids by
+//     the same text. The collations of connection, database and server do not matter:
+//     the tables have their own, which compares bytes and does not pad.
+//   - sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES: nothing is cut.
+//   - autocommit is ON, completion_type NO_CHAIN and unique_checks ON.
+//   - innodb_flush_log_at_trx_commit is 1: what was committed outlives a crash.
+//   - binlog_format is not STATEMENT, where there is a binary log: InnoDB refuses to
+//     write in READ COMMITTED then.
+//   - group_concat_max_len is 65536 or more, on MariaDB, which cuts lists at it.
+//   - the tables are InnoDB's.
+//
+// The driver's own parameters don't matter, clientFoundRows and parseTime included,
+// and multiStatements is not needed. But with interpolateParams=true a statement
+// takes one round trip instead of two.
+//
+// Confirming a new booking is one statement on MariaDB, a block that is a transaction:
+// one round trip with interpolateParams=true, and two without. MySQL has no such
+// statement; there, and wherever InTx is set, it is a transaction of eight round trips,
+// or thirteen, and InTx adds two that make sure of its transaction.
+//
+// What the store writes by itself is READ COMMITTED, whatever transaction_isolation
+// says. A deadlock, or a lock that was not to be had within innodb_lock_wait_timeout,
+// is tried again, up to twenty times, for five seconds and as long as ctx lasts.
+//
+// When ctx ends, the driver closes the connection, but the server goes on with the
+// statement that it has, and waits for a lock as long as innodb_lock_wait_timeout says:
+// set that to a few seconds. A new booking may still come out of it; the same Change
+// again finds out.
+//
+// Reads must reach the server that was written to. A proxy that sends them to a
+// replica shows the page after the payment the time before it.
 //
 // # Schema
 //
 // [Store.Migrate] brings the tables up to date, from any number of processes at
 // once. Those who have a migration tool take the same steps from [Migrations].
+// On MariaDB and MySQL every statement of a migration is final by itself: one that was
+// cut short is completed by the next Migrate.
+//
 // The names of the tables start with Config.TablePrefix, "stripebooking_" unless
 // set: bookings, payments, events, event_handlers, history, seats, changes, and
 // migrations. They are there to be read by anybody, for reports and dashboards;
@@ -131,13 +183,24 @@
 // run the whole transaction again, as such transactions need anyway. A ctx that ends
 // while the server works ends the connection as well, and with it the transaction.
 //
+// On MariaDB and MySQL the transaction may have any isolation level as well. What a
+// Change depends on is read with a lock, so that it is what others have committed until
+// then, also in the snapshot of a REPEATABLE READ, which is the default; Booking and the
+// other reads are of the snapshot. Where innodb_snapshot_isolation is ON, as it is by
+// default on MariaDB 11.8, the server ends a REPEATABLE READ transaction that meets a
+// newer row (error 1020), as it ends any at a deadlock (error 1213). The driver does not
+// follow: further statements are committed one by one, and Tx.Commit succeeds. The joined
+// store says that the transaction is over, and refuses to write from then on; roll back,
+// and run the whole of it again. InTx must not run a statement that commits, as CREATE
+// TABLE does there.
+//
 // # How it works
 //
 // A Change is one transaction. Its rows are inserted in the order in which a
 // conflict is judged: the key (table changes), the version (history), the
 // payment intents (payments), the seats (seats). Each insert names its unique
-// key and does nothing when that is taken, which the store reads off the count
-// of rows; it then gives up the whole transaction, and reads what the winner
+// key and does nothing when that is taken, which the store reads off the
+// driver's result; it then gives up the whole transaction, and reads what the winner
 // left. So a race is decided by a unique key alone, and no error of the database
 // about one ever comes out.
 //
@@ -146,9 +209,13 @@
 // returns. A clash on any other key undoes the statement; the transaction described
 // above is then run to find out what to say.
 //
+// On MariaDB it is one as well: a block whose inserts are plain ones, and whose handler
+// rolls back on any error. Elsewhere, "INSERT ... ON DUPLICATE KEY UPDATE" changes
+// nothing, and fails on another unique index than the key.
+//
 // A failed call returns the driver's error, wrapped. Worth a second try at once
 // are only failures of the transaction as a whole, such as a serialization
-// failure or a deadlock elsewhere; those the store tries itself, five times in
-// all. SQLITE_BUSY after the busy timeout comes back to the caller, and
+// failure or a deadlock elsewhere; those the store tries itself, as said above.
+// SQLITE_BUSY after the busy timeout comes back to the caller, and
 // store.IsTransient is true for it.
 package sqlstore

@@ -66,7 +66,8 @@ func migrations(d *Dialect, prefix string) ([]Migration, error) {
 // when the program starts: any number of processes may do so at once, since
 // they take turns under a lock of the database's. It refuses a schema that is
 // newer than this program. On SQLite and PostgreSQL, either all of the steps that
-// were missing are done or none.
+// were missing are done or none; elsewhere a Migrate that is cut short is completed
+// by the next.
 //
 // The table "migrations" (with the prefix) keeps which steps are done. A schema
 // that was made with another tool has no such table; don't mix the two ways.

@@ -38,8 +38,8 @@ type Config struct {
 	// after all that the store writes and just before the commit, so that the
 	// caller's own tables change with it or not at all. It does not run for a
 	// replay or a conflict. A booking takes several Changes: look at
-	// c.Booking.State and c.History.From for the one that is meant. It may run again, in a new transaction, when the one
-	// before could not commit. Its error undoes the Change and comes back
+	// c.Booking.State and c.History.From for the one that is meant. It may run
+	// again, in a new transaction, when the one before could not commit. Its error undoes the Change and comes back
 	// wrapped from Apply, but never as one of package store's own, which would
 	// speak of the Change. It must return every error of tx, must not end the
 	// transaction, and must use no other connection to write to the same SQLite
@@ -284,8 +284,9 @@ func (s *Store) takeTurn(ctx context.Context) (done func(), err error) {
 // writes is final, and visible to others, once the caller commits. It neither
 // commits nor rolls back. A call that fails or loses leaves nothing behind in
 // the transaction, and all that the caller wrote before stays, since each runs
-// under a savepoint; only when the database has undone the whole transaction, as
-// SQLite does on a full disk, all calls fail and so will the commit. InTx runs within the caller's transaction as well.
+// under a savepoint. Only when the database has undone the whole transaction, as
+// SQLite does on a full disk and MySQL at a deadlock, all calls fail from then on. InTx
+// runs within the caller's transaction as well.
 //
 // On SQLite begin the transaction with _txlock=immediate in the data source
 // name, or write before you read: a transaction that has read first cannot

@@ -7,44 +7,45 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
-// SQL is a sqlstore.Store on a database.
-type SQL struct {
-	// DB is the database, with the store's tables. Required.
-	DB *sql.DB
-
-	// Open opens it so that its commands pass line. Required.
-	Open func(t *testing.T, line *Line) *sql.DB
-
-	// Store makes a store. Required.
-	Store func(t testing.TB, db *sql.DB, inTx func(context.Context, *sql.Tx, store.Change) error) *sqlstore.Store
-
-	// Blocked reports whether a writer waits for another.
-	Blocked func(db *sql.DB) bool
-
-	// InTx makes the store write rows of the caller's as well, one for each Change.
-	InTx bool
+// RunSQL is Run for a sqlstore.Store on db, which has its tables. open opens the database
+// so that its commands pass line, and blocked reports whether a writer waits for
+// another. With inTx the store writes rows of the caller's as well, one for each Change.
+func RunSQL(t *testing.T, w sqltest.Way, db *sql.DB, open func(t *testing.T, line *Line) *sql.DB, blocked func(*sql.DB) bool, inTx bool) {
+	var target Target
+	var hook sqltest.InTx
+	if inTx {
+		hook, target.Check = outbox(t, db)
+	}
+	target.Direct = w.Store(t, db, hook)
+	target.Blocked = func() bool { return blocked(db) }
+	target.Open = func(t *testing.T, line *Line) store.Store { return w.Store(t, open(t, line), hook) }
+	Run(t, target)
 }
 
-// RunSQL is Run for such a store.
-func RunSQL(t *testing.T, s SQL) {
-	var target Target
-	var inTx func(context.Context, *sql.Tx, store.Change) error
-	if s.InTx {
-		inTx, target.Check = outbox(t, s.DB)
-	}
-	target.Direct = s.Store(t, s.DB, inTx)
-	target.Blocked = func() bool { return s.Blocked(s.DB) }
-	target.Open = func(t *testing.T, line *Line) store.Store { return s.Store(t, s.Open(t, line), inTx) }
-	Run(t, target)
+// Server makes databases, and names them for whoever reaches it at addr.
+type Server interface {
+	NewDatabase(t testing.TB) string
+	DSN(database, addr string) string
+}
+
+// RunServer is RunSQL for a server at addr. params are added to data source names.
+func RunServer(t *testing.T, w sqltest.Way, server Server, addr, params string, blocked func(*sql.DB) bool, inTx bool) {
+	name := server.NewDatabase(t)
+	db := w.Open(t, server.DSN(name, addr)+params)
+	w.Store(t, db, nil) // makes the tables
+	RunSQL(t, w, db, func(t *testing.T, line *Line) *sql.DB {
+		return w.Open(t, server.DSN(name, line.Proxy(t, addr, nil))+params)
+	}, blocked, inTx)
 }
 
 // outbox makes a table of the caller's in a database, and returns an InTx that adds
 // a row to it for each Change and a Check that there is one for each, and no other.
-func outbox(t *testing.T, db *sql.DB) (inTx func(context.Context, *sql.Tx, store.Change) error, check func(*testing.T)) {
+func outbox(t *testing.T, db *sql.DB) (inTx sqltest.InTx, check func(*testing.T)) {
 	t.Helper()
 	_, err := db.Exec("CREATE TABLE outbox (change_key VARCHAR(255) PRIMARY KEY)")
 	require.NoError(t, err)

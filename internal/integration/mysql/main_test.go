@@ -13,8 +13,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	mysql.SetLogger(new(mysql.NopLogger)) //nolint:errcheck // it is not nil; connections break here on purpose
-	faults.Child(openStore)
+	mysql.SetLogger(new(mysql.NopLogger)) // connections break here on purpose
+	faults.Child(sqltest.Opener(sqlstore.MySQL, "mysql"))
 	sqltest.Child(sqlstore.MySQL)
 	servers.Main(m)
 }

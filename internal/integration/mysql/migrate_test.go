@@ -80,7 +80,7 @@ func migratedDB(t *testing.T) *sql.DB {
 func tables(t *testing.T, db *sql.DB) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, name := range column(t, db, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()") {
+	for _, name := range sqltest.Column(t, db, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()") {
 		var create string
 		require.NoError(t, db.QueryRow("SHOW CREATE TABLE "+name).Scan(&name, &create))
 		found[name] = create
@@ -88,32 +88,17 @@ func tables(t *testing.T, db *sql.DB) map[string]string {
 	return found
 }
 
-// column is what the one column of a query holds.
-func column(t *testing.T, db *sql.DB, query string) (list []string) {
-	t.Helper()
-	rows, err := db.Query(query)
-	require.NoError(t, err)
-	defer rows.Close()
-	for rows.Next() {
-		var v string
-		require.NoError(t, rows.Scan(&v))
-		list = append(list, v)
-	}
-	require.NoError(t, rows.Err())
-	return list
-}
-
 // Every column of text compares byte by byte and does not pad, though the server's
 // default does neither.
 func TestEveryKeyIsBinary(t *testing.T) {
 	db := migratedDB(t)
-	collations := column(t, db, `SELECT c.collation_name FROM information_schema.columns c
+	collations := sqltest.Column(t, db, `SELECT c.collation_name FROM information_schema.columns c
 		WHERE c.table_schema = DATABASE() AND c.collation_name IS NOT NULL AND c.table_name <> 'stripebooking_migrations'`)
 	require.Greater(t, len(collations), 40)
 	for _, c := range collations {
 		assert.Contains(t, []string{"utf8mb4_nopad_bin", "utf8mb4_0900_bin"}, c)
 	}
-	engines := column(t, db, "SELECT t.engine FROM information_schema.tables t WHERE t.table_schema = DATABASE()")
+	engines := sqltest.Column(t, db, "SELECT t.engine FROM information_schema.tables t WHERE t.table_schema = DATABASE()")
 	require.Len(t, engines, 8)
 	for _, e := range engines {
 		assert.Equal(t, "InnoDB", e)

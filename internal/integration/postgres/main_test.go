@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	faults.Child(openStore)
+	faults.Child(sqltest.Opener(sqlstore.Postgres, "pgx"))
 	sqltest.Child(sqlstore.Postgres)
 	servers.Main(m)
 }

@@ -20,22 +20,17 @@ func TestFaults(t *testing.T) {
 			db := sqlitetest.OpenDB(t, dsn)
 			sqlitetest.Store(t, db, nil) // makes the tables
 			blocked := sqlitetest.Blocked(t, dsn)
-			faults.RunSQL(t, faults.SQL{
-				DB: db, Store: sqlitetest.Store, InTx: joined,
-				Blocked: func(*sql.DB) bool { return blocked() },
-				Open: func(t *testing.T, line *faults.Line) *sql.DB {
-					return sqlitetest.Intercept(t, dsn, line.Statement)
-				},
-			})
+			open := func(t *testing.T, line *faults.Line) *sql.DB { return sqlitetest.Intercept(t, dsn, line.Statement) }
+			faults.RunSQL(t, recommended, db, open, func(*sql.DB) bool { return blocked() }, joined)
 		})
 	}
 }
 
 // A process that is killed at work leaves the file sound as well.
 func TestKilled(t *testing.T) {
-	file := sqlitetest.File(t)
-	db := sqlitetest.OpenDB(t, sqlitetest.DSN(file))
-	faults.Kill(t, file, sqlitetest.Store(t, db, nil))
+	dsn := recommended.NewDSN(t)
+	db := sqlitetest.OpenDB(t, dsn)
+	faults.Kill(t, dsn, sqlitetest.Store(t, db, nil))
 	var check string
 	require.NoError(t, db.QueryRow("PRAGMA integrity_check").Scan(&check))
 	assert.Equal(t, "ok", check)

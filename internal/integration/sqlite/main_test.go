@@ -2,25 +2,17 @@
 package sqlite
 
 import (
-	"database/sql"
 	"os"
 	"testing"
 
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
-	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
 func TestMain(m *testing.M) {
-	faults.Child(func(file string) (store.Store, error) {
-		db, err := sql.Open("sqlite", sqlitetest.DSN(file))
-		if err != nil {
-			return nil, err
-		}
-		return sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
-	})
+	faults.Child(sqltest.Opener(sqlstore.SQLite, "sqlite"))
 	sqltest.Child(sqlstore.SQLite)
 	os.Exit(m.Run())
 }

@@ -13,20 +13,9 @@ import (
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
-// Migrated are the names of the steps that are done.
-func Migrated(t *testing.T, db *sql.DB) []string {
+func migrated(t *testing.T, db *sql.DB) []string {
 	t.Helper()
-	rows, err := db.Query("SELECT name FROM stripebooking_migrations ORDER BY version")
-	require.NoError(t, err)
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var n string
-		require.NoError(t, rows.Scan(&n))
-		names = append(names, n)
-	}
-	require.NoError(t, rows.Err())
-	return names
+	return Column(t, db, "SELECT name FROM stripebooking_migrations ORDER BY version")
 }
 
 func (w Way) steps(t *testing.T, prefix string) (list []sqlstore.Migration, names []string) {
@@ -69,7 +58,7 @@ func TestMigrateFromEveryVersion(t *testing.T, w Way) {
 			_, err := s.Apply(ctx, Paid("a"))
 			require.NoError(t, err)
 		}
-		assert.Equal(t, names, Migrated(t, db), "from version %d", from)
+		assert.Equal(t, names, migrated(t, db), "from version %d", from)
 		assert.Equal(t, 1, Whole(t, db))
 	}
 }
@@ -104,7 +93,7 @@ func TestMigrateFromManyAtOnce(t *testing.T, w Way) {
 		assert.NoError(t, wait())
 	}
 	_, names := w.steps(t, "")
-	assert.Equal(t, names, Migrated(t, w.Open(t, dsn)))
+	assert.Equal(t, names, migrated(t, w.Open(t, dsn)))
 }
 
 // TestMigrateRefusesANewerSchema: this program is too old for it.

@@ -209,3 +209,14 @@ func TestWithCancelledInside(t *testing.T, w Way) {
 	assert.Equal(t, 0, noted())
 	assert.Equal(t, 1, Whole(t, db))
 }
+
+// TestEnd makes calls that wait: each stops with its ctx, and says so.
+func TestEnd(t *testing.T, calls map[string]func(ctx context.Context) error) {
+	for name, call := range calls {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		err := call(ctx)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+		assert.True(t, store.IsTransient(err), name)
+	}
+}

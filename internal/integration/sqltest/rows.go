@@ -34,3 +34,18 @@ func Whole(t testing.TB, db *sql.DB) (bookings int) {
 	require.Equal(t, n[0], joined, "every booking with all that belongs to it")
 	return n[0]
 }
+
+// Column is what the one column of a query holds.
+func Column(t testing.TB, db *sql.DB, query string) (list []string) {
+	t.Helper()
+	rows, err := db.Query(query)
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var v string
+		require.NoError(t, rows.Scan(&v))
+		list = append(list, v)
+	}
+	require.NoError(t, rows.Err())
+	return list
+}

@@ -79,3 +79,31 @@ func (w Way) Unmigrated(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 	require.NoError(t, err)
 	return s
 }
+
+// Opener is what opens a store on a database that has its tables, by the data source
+// name.
+func Opener(d *sqlstore.Dialect, driver string) func(dsn string) (store.Store, error) {
+	return func(dsn string) (store.Store, error) {
+		db, err := sql.Open(driver, dsn)
+		if err != nil {
+			return nil, err
+		}
+		return sqlstore.New(sqlstore.Config{DB: db, Dialect: d})
+	}
+}
+
+// Refused fails unless whatever db's store is asked to write is refused, since its
+// settings are wrong.
+func (w Way) Refused(t *testing.T, db *sql.DB, want string) {
+	t.Helper()
+	ctx := context.Background()
+	s := w.Unmigrated(t, sqlstore.Config{DB: db})
+	require.ErrorContains(t, s.Migrate(ctx), want)
+	_, err := s.Apply(ctx, Paid("a"))
+	require.ErrorContains(t, err, want, "also without Migrate")
+	tx, err := db.Begin()
+	require.NoError(t, err)
+	_, err = s.With(tx).Apply(ctx, Paid("a"))
+	require.ErrorContains(t, err, want, "also joined")
+	require.NoError(t, tx.Rollback())
+}

@@ -4,7 +4,8 @@
 -- Stripe's minor unit, details, claims, seats, refunds and metadata are JSON
 -- (NULL: empty). Text is compared byte for byte, trailing spaces included, by
 -- utf8mb4_nopad_bin on MariaDB and utf8mb4_0900_bin on MySQL: each server reads
--- the one of the two comments that is for it.
+-- the one of the two comments that is for it. VARBINARY would do for both, but
+-- many tools don't show it as text.
 --
 -- Each statement is final by itself, and does nothing when it has been done.
 

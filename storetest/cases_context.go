@@ -193,7 +193,7 @@ func contextInRace(e *env) {
 	change := func(i int) store.Change {
 		c := paid(name("evt", i), name("b", i), name("pi", i))
 		c.Event = anEvent(c.Key)
-		c.Claim = []store.SeatClaim{{Slot: "room", Capacity: callers, Count: 1}}
+		c.Claim = []store.SeatClaim{{Slot: name("room", i), Capacity: 2, Count: 1}}
 		return c
 	}
 	victim := func(i int) bool { return i%2 == 1 }
@@ -228,8 +228,8 @@ func contextInRace(e *env) {
 		r, err := e.Apply(e.ctx, c)
 		require.NoError(e, err, "caller %d: the same Change again", i)
 		equal(e, !there, r.Applied, "caller %d: the same Change again finds out", i)
+		e.claimable(name("room", i), 2, 1)
 	}
-	e.claimable("room", callers, 0)
 }
 
 // fuse is a context that is cancelled once it has been looked at a number of

@@ -186,14 +186,12 @@ func rows[T any](t *table, name string, w window) (found []T, next string) {
 	if w.after != nil {
 		end = min(end, key(name, number(w.after.At.UnixMilli())+w.after.ID))
 	}
-	c := t.Cursor()
-	k, v := c.Seek([]byte(end))
-	if k == nil { // nothing stands behind it
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
+	c, last := t.Cursor(), ""
+	newest := c.Prev
+	if k, _ := c.Seek([]byte(end)); k == nil { // nothing stands behind it
+		newest = c.Last
 	}
-	for last := ""; string(k) >= first; k, v = c.Prev() {
+	for k, v := newest(); string(k) >= first; k, v = c.Prev() {
 		if w.limit > 0 && len(found) == w.limit {
 			id, _, _ := strings.Cut(last[8:], "\x00")
 			ms := int64(binary.BigEndian.Uint64([]byte(last[:8])) ^ 1<<63)

@@ -123,7 +123,7 @@ func Kill(t *testing.T, database string, s store.Store) {
 	t.Logf("TORTURE_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	const most = 24 // answers between two kills
-	total := kills*(most/2+workers) + most
+	total := kills*(most/2+workers/2) + most
 
 	answered := map[int64]bool{}
 	for kill := range kills {

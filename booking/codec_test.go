@@ -1,6 +1,7 @@
 package booking_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -43,15 +44,18 @@ func TestMarkedEncode(t *testing.T) {
 	assert.ErrorIs(t, err, booking.ErrNotOurs, "marked metadata is not the plain codec's")
 }
 
-// Whatever Marked encodes it decodes to the very same order, and what it encodes
+// Whatever a codec encodes it decodes to the very same order, and what it encodes
 // is within Stripe's limits.
-func FuzzMarkedRoundTrip(f *testing.F) {
+func FuzzCodecRoundTrip(f *testing.F) {
 	f.Add("bk_1", "user-1", "cleaning", "Deep cleaning", "note", "ring twice", int64(5001), int64(2501), int64(3), uint8(0))
 	f.Add("a", "b", "", "", "date", "2026", int64(0), int64(0), int64(0), uint8(77))
 	f.Add("ID ", "É", "Cleaning", "নমস্কার 🧹", "ключ", " ", int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64), uint8(255))
 	f.Add("x", "y", "", "", "userId", "somebody else", int64(5), int64(1), int64(1), uint8(9))
 	f.Add("x", "y", "", "", "a[b]", "v", int64(5), int64(1), int64(1), uint8(30))
 	f.Add("x", "y", "", "", "k", strings.Repeat("é", 500), int64(-5), int64(1), int64(1), uint8(30))
+	f.Add("x", "y", "", "", strings.Repeat("é", 41), "v", int64(5), int64(1), int64(1), uint8(30))
+	f.Add("x", "y", "", "", "k", strings.Repeat("é", 501), int64(5), int64(1), int64(1), uint8(30))
+	f.Add("x", "y", "", "", "bookingId", "theirs", int64(10), int64(5), int64(0), uint8(1))
 	currencies := append(booking.Currencies(), "xxx", "bgn")
 	f.Fuzz(func(t *testing.T, id, user, service, name, key, value string, total, now, version int64, pick uint8) {
 		o := booking.Order{
@@ -63,22 +67,110 @@ func FuzzMarkedRoundTrip(f *testing.F) {
 		if key != "" {
 			o.Details = map[string]string{key: value}
 		}
-		m, err := booking.Marked{}.Encode(o)
-		if err != nil {
+		facts := booking.Facts{PaymentIntentID: "pi_1", Currency: o.Currency}
+		if m, err := (booking.Marked{}).Encode(o); err != nil {
 			require.ErrorIs(t, err, booking.ErrMetadata)
-			return
+		} else {
+			require.Empty(t, overLimits(m))
+			facts.Metadata = m
+			back, err := booking.Marked{}.Decode(facts)
+			require.NoError(t, err)
+			require.Equal(t, o, back)
 		}
-		require.LessOrEqual(t, len(m), 50)
-		for k, v := range m {
-			require.LessOrEqual(t, len([]rune(k)), 40)
-			require.NotContains(t, k, "[")
-			require.NotContains(t, k, "]")
-			require.NotEmpty(t, v)
-			require.LessOrEqual(t, len([]rune(v)), 500)
+
+		// What the plain keys have no place for, Decode makes of the rest.
+		o.BookingID, o.Version, o.Purpose, o.Total = "", 0, store.PurposeFull, now
+		if o.Option == store.OptionHalf && now <= math.MaxInt64/2 {
+			o.Purpose, o.Total = store.PurposeDeposit, 2*now
 		}
-		back, err := booking.Marked{}.Decode(booking.Facts{Metadata: m})
-		require.NoError(t, err)
-		require.Equal(t, o, back)
+		if m, err := (booking.Plain{}).Encode(o); err != nil {
+			require.ErrorIs(t, err, booking.ErrMetadata)
+		} else {
+			require.Empty(t, overLimits(m))
+			facts.Metadata = m
+			back, err := booking.Plain{}.Decode(facts)
+			require.NoError(t, err)
+			require.Equal(t, booking.DeriveID("bk", "payment_intent", "pi_1"), back.BookingID)
+			back.BookingID = ""
+			require.Equal(t, o, back)
+		}
+	})
+}
+
+// overLimits says where metadata breaks Stripe's limits: 50 keys of 40 characters
+// without square brackets, values of 500, which are not empty.
+// See https://docs.stripe.com/metadata#data
+func overLimits(m map[string]string) (found []string) {
+	if len(m) > 50 {
+		found = append(found, "keys")
+	}
+	for k, v := range m {
+		if len([]rune(k)) > 40 || strings.ContainsAny(k, "[]") || k == "" {
+			found = append(found, fmt.Sprintf("key %q", k))
+		}
+		if len([]rune(v)) > 500 || v == "" {
+			found = append(found, fmt.Sprintf("value of %q", k))
+		}
+	}
+	return found
+}
+
+// Whatever is in the metadata, a codec says that it is not its own, or names what
+// is wrong with it and no value, or makes an order that a store can keep and that
+// is encoded again as the same order.
+func FuzzCodecDecode(f *testing.F) {
+	const all = 1<<12 - 1
+	f.Add("1", "bk_1", "3", "user-1", "cleaning", "25.01", "50.01", "usd", "half", "deposit", "note", "ring twice", "usd", "pi_1", "cs_1", uint16(all))
+	f.Add("", "", "", "user-1", "cleaning", "50", "", "", "full", "", "bookingId", "theirs", "jpy", "", "cs_1", uint16(0b1101_0011_1000))
+	f.Add("2", "bk", "-1", "CANARY", "CANARY", "CANARY", "1e3", "USD", "CANARY", "CANARY", "a[b]", "CANARY", "USD", "", "", uint16(all))
+	f.Add("1", "bk", "1", "u", "s", "92233720368547758.07", "92233720368547758.07", "isk", "half", "full", "k", "v", "kwd", "pi", "", uint16(all))
+	f.Add("1", "bk", "1", "u", "s", "50", "49.99", "usd", "half", "full", "k", "v", "kwd", "pi", "", uint16(all))
+	f.Add("", "", "", "u", "", "46116860184273879.04", "", "", "half", "", "", "", "usd", "pi", "", uint16(0b1011_0010_1000))
+	f.Fuzz(func(t *testing.T, marker, id, version, user, service, now, total, currency, option, purpose, key, value, charged, intent, session string, mask uint16) {
+		m := map[string]string{}
+		for i, kv := range [][2]string{
+			{"stripebooking", marker}, {"bookingId", id}, {"bookingVersion", version}, {"userId", user}, {"serviceId", service}, {"amountToPay", now},
+			{"total", total}, {"currency", currency}, {"paymentOption", option}, {"purpose", purpose}, {"serviceName", value}, {key, value},
+		} {
+			if mask&(1<<i) != 0 {
+				m[kv[0]] = kv[1]
+			}
+		}
+		facts := booking.Facts{PaymentIntentID: intent, SessionID: session, Currency: charged, Metadata: m}
+		ours := 0
+		for _, codec := range []booking.Codec{booking.Marked{}, booking.Plain{}} {
+			o, err := codec.Decode(facts)
+			if !errors.Is(err, booking.ErrNotOurs) {
+				ours++
+			}
+			if err != nil {
+				require.NotEqual(t, errors.Is(err, booking.ErrNotOurs), errors.Is(err, booking.ErrMetadata), err)
+				if !strings.Contains(key, "CANARY") { // keys are named
+					require.NotContains(t, err.Error(), "CANARY")
+				}
+				require.Zero(t, o)
+				continue
+			}
+			for _, id := range []string{o.BookingID, o.UserID, string(o.Option), string(o.Purpose), o.Currency} {
+				require.NoError(t, store.CheckID("id", id))
+			}
+			require.True(t, o.Now >= 0 && o.Total >= o.Now && o.Version >= 0, "%+v", o)
+			again := o
+			if codec == (booking.Plain{}) {
+				again.BookingID = "" // is derived
+			}
+			written, err := codec.Encode(again)
+			if err != nil {
+				require.NotEmpty(t, overLimits(m), err)
+				continue
+			}
+			facts.Metadata = written
+			back, err := codec.Decode(facts)
+			require.NoError(t, err)
+			require.Equal(t, o, back)
+			facts.Metadata = m
+		}
+		require.LessOrEqual(t, ours, 1, "metadata belongs to one codec")
 	})
 }
 

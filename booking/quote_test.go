@@ -129,6 +129,46 @@ func TestQuoteParts(t *testing.T) {
 	}
 }
 
+// The same for any total, currency and option: a quote has all that TestQuoteParts
+// says, or there is none.
+func FuzzQuote(f *testing.F) {
+	for _, total := range []int64{0, 1, 49, 50, 99, 100, 5001, 10010, booking.MaxAmount, math.MaxInt64, math.MinInt64} {
+		f.Add(total, "usd", "half", uint8(0))
+		f.Add(total, "KWD", "full", uint8(138))
+	}
+	f.Fuzz(func(t *testing.T, total int64, currency, option string, pick uint8) {
+		codes := booking.Currencies()
+		for _, code := range []string{currency, codes[int(pick)%len(codes)]} {
+			for _, o := range []store.Option{store.Option(option), store.OptionFull, store.OptionHalf} {
+				stored := booking.QuoteOf(store.Booking{Total: max(total, 0), Currency: code, Option: o})
+				require.Equal(t, stored.Total, stored.Now+stored.Balance)
+				require.True(t, stored.Balance >= 0 && stored.Now >= 0, "%+v", stored)
+
+				q, err := booking.NewQuote(total, code, o)
+				if err != nil {
+					require.ErrorIs(t, err, booking.ErrQuote)
+					require.Zero(t, q)
+					continue
+				}
+				_, step, minimum, known := booking.Form(code)
+				require.True(t, known)
+				require.Equal(t, stored, q)
+				require.Equal(t, total, q.Now+q.Balance)
+				require.Zero(t, q.Now%step)
+				require.Zero(t, q.Balance%step)
+				require.True(t, total == 0 || q.Now >= minimum)
+				if o == store.OptionHalf {
+					require.GreaterOrEqual(t, q.Balance, minimum)
+					require.Contains(t, []int64{0, step}, q.Now-q.Balance)
+				} else {
+					require.Zero(t, q.Balance)
+				}
+				require.NoError(t, q.Validate())
+			}
+		}
+	})
+}
+
 // A price that is no multiple of the step is refused, never rounded.
 func TestQuoteStep(t *testing.T) {
 	for _, code := range booking.Currencies() {

@@ -154,6 +154,11 @@ func TestDecodeSession(t *testing.T) {
 		"a fraction":         head + `"amount_total":4999.5,"status":"open"}`,
 		"an exponent":        head + `"amount_total":5e3}`,
 		"text for a number":  head + `"amount_total":"4999"}`,
+		"negative":           head + `"amount_total":-4999}`,
+		"a negative tax":     head + `"total_details":{"amount_tax":-4999}}`,
+		"beyond all bounds":  head + `"amount_subtotal":4999000000000001,"status":"open"}`,
+		"no currency":        `{"id":"cs_test_1","object":"checkout.session","amount_total":4999}`,
+		"an odd currency":    `{"id":"cs_test_1","object":"checkout.session","currency":"euro","amount_total":4999}`,
 		"beyond an integer":  head + `"amount_total":99999999999999999999}`,
 		"metadata a list":    head + `"metadata":["secretvalue"]}`,
 		"metadata of number": head + `"metadata":{"secretvalue":4999}}`,
@@ -224,23 +229,4 @@ func TestDecodeEvent(t *testing.T) {
 			assert.NotContains(t, err.Error(), "4999")
 		})
 	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, v := range versions {
-		for _, kind := range []string{".session.completed", ".intent.succeeded"} {
-			raw, err := os.ReadFile(filepath.Join("testdata", v+kind+".json"))
-			require.NoError(f, err)
-			f.Add(raw)
-		}
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		e, err := DecodeEvent(raw)
-		if err != nil {
-			require.ErrorIs(t, err, ErrNotEvent)
-			return
-		}
-		_, _ = decodeSession(e.Object, e.Type)
-		_, _ = decodeIntent(e.Object)
-	})
 }

@@ -219,6 +219,26 @@ func (c Change) CheckSeats(stored []Seat) error {
 	return nil
 }
 
+// PickSeats chooses the lowest free seats for each claim, for adapters that hold a
+// lock meanwhile; not ok if too few are free. Seats that the Change releases are
+// free, whatever taken says.
+func (c Change) PickSeats(taken func(Seat) bool) (picked []Seat, ok bool) {
+	for _, claim := range c.Claim {
+		left := claim.Count
+		for n := 1; n <= claim.Capacity && left > 0; n++ {
+			seat := Seat{Slot: claim.Slot, Number: n}
+			if !taken(seat) || slices.Contains(c.Release, seat) {
+				picked = append(picked, seat)
+				left--
+			}
+		}
+		if left > 0 {
+			return nil, false
+		}
+	}
+	return picked, true
+}
+
 // Next is the booking as Apply stores it, all but the seats that Claim takes and
 // the CreatedAt of a stored one: one version on, without the released seats, its
 // times as stores keep them. It shares nothing with c.

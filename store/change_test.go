@@ -128,3 +128,30 @@ func TestChangeNext(t *testing.T) {
 	c.Release = c.Booking.Seats
 	require.Nil(t, c.Next().Seats)
 }
+
+func TestPickSeats(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		claim   []store.SeatClaim
+		release []int
+		picked  []store.Seat
+	}{
+		{"the lowest that are free", []store.SeatClaim{{Slot: "room", Capacity: 5, Count: 2}}, nil, []store.Seat{{Slot: "room", Number: 1}, {Slot: "room", Number: 3}}},
+		{"up to the capacity", []store.SeatClaim{{Slot: "room", Capacity: 3, Count: 2}}, nil, []store.Seat{{Slot: "room", Number: 1}, {Slot: "room", Number: 3}}},
+		{"too few", []store.SeatClaim{{Slot: "room", Capacity: 3, Count: 3}}, nil, nil},
+		{"with the released ones", []store.SeatClaim{{Slot: "room", Capacity: 3, Count: 3}}, []int{2},
+			[]store.Seat{{Slot: "room", Number: 1}, {Slot: "room", Number: 2}, {Slot: "room", Number: 3}}},
+		{"of each slot, or none", []store.SeatClaim{{Slot: "hall", Capacity: 1, Count: 1}, {Slot: "room", Capacity: 2, Count: 2}}, nil, nil},
+		{"none is asked for", nil, nil, nil},
+	} {
+		c := store.Change{Claim: tt.claim}
+		for _, n := range tt.release {
+			c.Release = append(c.Release, store.Seat{Slot: "room", Number: n})
+		}
+		picked, ok := c.PickSeats(func(s store.Seat) bool {
+			return s == store.Seat{Slot: "room", Number: 2} || s.Slot == "room" && s.Number == 4
+		})
+		require.Equal(t, tt.picked, picked, tt.name)
+		require.Equal(t, tt.picked != nil || tt.claim == nil, ok, tt.name)
+	}
+}

@@ -74,4 +74,6 @@
 //
 // When several things are wrong with a Change, the first of these decides: the
 // key (replay or ErrMismatch), the version, the payment intents, the seats.
+//
+// docs/adapters.md leads through it, with a worked example in examples/boltstore.
 package store

@@ -48,6 +48,40 @@ func TestPageParse(t *testing.T) {
 	}
 }
 
+// A cursor is read as it was written; any other text is refused, or is a cursor.
+func FuzzPage(f *testing.F) {
+	encode := base64.RawURLEncoding.EncodeToString
+	for _, text := range []string{"1/b_1", "1", "/a", "1/", "+1/a/b", "-0/a", "x/a", "99999999999999999999/a", "-9223372036854775808/a", "1/\x00", "1/\xff"} {
+		f.Add(0, encode([]byte(text)), int64(1), "b_1")
+	}
+	f.Add(-1, "=", int64(-1), "")
+	f.Add(store.MaxLimit+1, "", int64(0), strings.Repeat("x", store.MaxID+1))
+	f.Fuzz(func(t *testing.T, limit int, text string, ms int64, id string) {
+		got, after, err := store.Page{Limit: limit, After: text}.Parse()
+		switch {
+		case err != nil:
+			require.ErrorIs(t, err, store.ErrInvalid)
+			require.Nil(t, after)
+		case text == "":
+			require.Nil(t, after)
+		default:
+			require.NoError(t, store.CheckID("id", after.ID))
+			_, again, err := store.Page{After: after.String()}.Parse()
+			require.NoError(t, err)
+			require.Equal(t, after, again)
+		}
+		if limit >= 0 && limit <= store.MaxLimit && text == "" {
+			require.NoError(t, err)
+			require.True(t, got == limit || limit == 0 && got == store.DefaultLimit)
+		}
+		if c := (store.Cursor{At: time.UnixMilli(ms).UTC(), ID: id}); store.CheckID("id", id) == nil {
+			_, again, err := store.Page{After: c.String()}.Parse()
+			require.NoError(t, err)
+			require.Equal(t, &c, again)
+		}
+	})
+}
+
 func TestCursorBefore(t *testing.T) {
 	c := store.Cursor{At: now, ID: "m"}
 	for _, tt := range []struct {

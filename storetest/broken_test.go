@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -247,10 +248,15 @@ func (g *gate) pass() {
 	if g.inside.Add(1) > 1 {
 		g.open.Store(true)
 	}
-	for end := time.Now().Add(400 * time.Millisecond); !g.open.Load() && time.Now().Before(end); {
+	until(g.open.Load)
+	g.inside.Add(-1)
+}
+
+// until waits for what a rival does, if there is one.
+func until(happened func() bool) {
+	for end := time.Now().Add(400 * time.Millisecond); !happened() && time.Now().Before(end); {
 		time.Sleep(50 * time.Microsecond)
 	}
-	g.inside.Add(-1)
 }
 
 // force applies a Change whatever version is stored, as an UPDATE without a
@@ -267,6 +273,49 @@ func force(ctx context.Context, s store.Store, c store.Change) (store.Result, er
 			b.Version, b.Seats = r.Booking.Version, r.Booking.Seats
 		}
 		c.Booking, c.Release = &b, nil
+	}
+}
+
+// owners knows who has a seat, for mutants that free another's.
+type owners struct {
+	mu    sync.Mutex
+	owner map[store.Seat]string
+	n     int
+}
+
+func (o *owners) note(b *store.Booking) {
+	if b == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.owner == nil {
+		o.owner = map[store.Seat]string{}
+	}
+	for _, seat := range b.Seats {
+		o.owner[seat] = b.ID
+	}
+}
+
+func (o *owners) of(seat store.Seat) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.owner[seat]
+}
+
+// free takes the seats from whoever has them.
+func (o *owners) free(s store.Store, seats []store.Seat) {
+	for _, seat := range seats {
+		b, err := s.Booking(context.Background(), o.of(seat))
+		if err != nil || !slices.Contains(b.Seats, seat) {
+			continue
+		}
+		o.mu.Lock()
+		o.n++
+		c := step(fmt.Sprintf("evict-%d", o.n), b, nil)
+		o.mu.Unlock()
+		c.Release = []store.Seat{seat}
+		_, _ = s.Apply(context.Background(), c)
 	}
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -79,6 +80,11 @@ func changeCases() []testCase {
 			reason: "a Change that lost is over: no part of it takes effect later, and it loses again until it is planned anew",
 			run:    conflictStaysLost,
 		},
+		{
+			name:   "conflict-never-late",
+			reason: "a Change that lost does not come true when what was in its way is gone: its caller has planned anew since",
+			run:    conflictNeverLate,
+		},
 	}
 }
 
@@ -89,20 +95,20 @@ func changeWhole(e *env) {
 	c.Claim = c.Booking.Claims
 	c.Event = anEvent("evt-1")
 	before := e.look(c)
-	require.Equal(e, view{}, before, "a fresh database is empty")
+	equal(e, view{}, before, "a fresh database is empty")
 
 	r := e.apply(c)
 	want := c.Next()
 	want.Seats = r.Booking.Seats
-	require.Len(e, want.Seats, 1, "the claimed seat is in the Result")
-	require.Equal(e, want, *r.Booking, "the Result has the booking as stored")
-	require.Equal(e, c.Payments, r.Payments, "the Result has the payments as stored")
+	length(e, want.Seats, 1, "the claimed seat is in the Result")
+	equal(e, want, *r.Booking, "the Result has the booking as stored")
+	equal(e, c.Payments, r.Payments, "the Result has the payments as stored")
 	event := store.MergeEvent(nil, *c.Event)
-	require.Equal(e, &event, r.Event, "the Result has the ledger row as stored")
+	equal(e, &event, r.Event, "the Result has the ledger row as stored")
 
 	line := *c.History
 	line.BookingID, line.Version = "b-1", 1
-	require.Equal(e, view{
+	equal(e, view{
 		Booking: &want, BySession: &want, ByUser: []store.Booking{want},
 		History:  []store.History{line},
 		Payments: c.Payments, OfBooking: c.Payments, OfUser: c.Payments,
@@ -126,14 +132,14 @@ func changeStored(e *env) {
 	want := c.Next()
 	want.CreatedAt = at(0)
 	require.EqualValues(e, 2, want.Version)
-	require.Equal(e, want, *r.Booking)
-	require.Equal(e, want, e.booking("b-1"))
-	require.Equal(e, first.Payments, r.Payments, "payments that the Change does not name stay")
+	equal(e, want, *r.Booking)
+	equal(e, want, e.booking("b-1"))
+	equal(e, first.Payments, r.Payments, "payments that the Change does not name stay")
 
 	line1, line2 := *first.History, *c.History
 	line1.BookingID, line1.Version = "b-1", 1
 	line2.BookingID, line2.Version = "b-1", 2
-	require.Equal(e, []store.History{line2, line1}, e.history("b-1"), "one line for each version, newest first")
+	equal(e, []store.History{line2, line1}, e.history("b-1"), "one line for each version, newest first")
 
 	// A booking that must exist and does not.
 	r = e.conflict(store.ConflictVersion, step("k-3", func() store.Booking {
@@ -141,8 +147,8 @@ func changeStored(e *env) {
 		b.Version = 1
 		return b
 	}(), nil))
-	require.Nil(e, r.Booking, "there is no booking in the way")
-	require.Empty(e, e.history("b-none"))
+	empty(e, r.Booking, "there is no booking in the way")
+	empty(e, e.history("b-none"))
 }
 
 // changeReaders has one writer, whose nth Change adds the nth payment, event and
@@ -165,6 +171,24 @@ func changeReaders(e *env) {
 			return 0, nil
 		}
 		return 0, err
+	}
+	// result applies a Change that has no chance, once the booking is there.
+	result := func(c store.Change) func(int64) (int64, error) {
+		return func(int64) (int64, error) {
+			if _, err := e.Booking(e.ctx, "b-1"); err != nil {
+				return found(err, 0)
+			}
+			r, err := e.Apply(e.ctx, c)
+			switch {
+			case err != nil && !errors.Is(err, store.ErrConflict):
+				return 0, err
+			case r.Applied || r.Booking == nil:
+				return 0, fmt.Errorf("applied %t, booking %v", r.Applied, r.Booking)
+			case r.Booking.Version != int64(len(r.Payments)):
+				return 0, fmt.Errorf("version %d of the booking with %d payments", r.Booking.Version, len(r.Payments))
+			}
+			return r.Booking.Version, nil
+		}
 	}
 	readings := []reading{
 		{"Booking", func(int64) (int64, error) {
@@ -201,47 +225,48 @@ func changeReaders(e *env) {
 			es, _, err := e.Events(e.ctx, store.EventFilter{}, store.Page{})
 			return int64(len(es)), err
 		}},
+		{"the Result of a replay", result(paid(eventID(1), "b-1", intent(1)))},
+		{"the Result of a conflict", result(paid("evt-reader", "b-1", "pi-reader"))},
 	}
 
 	stop := make(chan struct{})
-	problems := make(chan string, readers)
+	problems := make(chan error, readers)
 	var done sync.WaitGroup
 	for i := range readers {
 		done.Add(1)
 		go func() {
 			defer done.Done()
 			next := int64(1) // the Change to look out for
-			for k := i; ; k++ {
-				select {
-				case <-stop:
-					return
-				default:
+			problems <- guard(func() error {
+				for k := i; ; k++ {
+					select {
+					case <-stop:
+						return nil
+					default:
+					}
+					runtime.Gosched() // the writer has the right of way
+					a, b := readings[k%len(readings)], readings[(k/len(readings)+i)%len(readings)]
+					first, err := a.at(next)
+					if err != nil {
+						return fmt.Errorf("%s: %w", a.name, err)
+					}
+					if first < next {
+						continue
+					}
+					second, err := b.at(first)
+					if err != nil {
+						return fmt.Errorf("%s: %w", b.name, err)
+					}
+					if second < first {
+						return fmt.Errorf("%s shows Change %d, %s after it shows only %d", a.name, first, b.name, second)
+					}
+					if first > next {
+						next = first
+					} else if k%len(readings) == 0 {
+						next++
+					}
 				}
-				runtime.Gosched() // the writer has the right of way
-				a, b := readings[k%len(readings)], readings[(k/len(readings)+i)%len(readings)]
-				first, err := a.at(next)
-				if err != nil {
-					problems <- fmt.Sprintf("%s: %v", a.name, err)
-					return
-				}
-				if first < next {
-					continue
-				}
-				second, err := b.at(first)
-				if err != nil {
-					problems <- fmt.Sprintf("%s: %v", b.name, err)
-					return
-				}
-				if second < first {
-					problems <- fmt.Sprintf("%s shows Change %d, %s after it shows only %d", a.name, first, b.name, second)
-					return
-				}
-				if first > next {
-					next = first
-				} else if k%len(readings) == 0 {
-					next++
-				}
-			}
+			})
 		}()
 	}
 
@@ -256,8 +281,8 @@ func changeReaders(e *env) {
 			c.Payments = []store.Payment{aPayment(*c.Booking, intent(n))}
 		}
 		c.Event = anEvent(eventID(n))
-		var r store.Result
-		if r, failed = e.Apply(e.ctx, c); failed == nil {
+		r, err := e.Apply(e.ctx, c)
+		if failed = applied(r, err); failed == nil {
 			read = *r.Booking
 		}
 	}
@@ -266,7 +291,7 @@ func changeReaders(e *env) {
 	close(problems)
 	require.NoError(e, failed)
 	for p := range problems {
-		require.Fail(e, "a reader saw a part of a Change", p)
+		require.NoError(e, p, "a reader saw a part of a Change")
 	}
 	require.EqualValues(e, changes, e.booking("b-1").Version)
 }
@@ -301,14 +326,14 @@ func leavesNothing(e *env, over store.Conflict, spoil func(c *store.Change)) {
 	spoil(&bad)
 	before := e.look(bad)
 	r := e.conflict(over, bad)
-	require.Equal(e, before, e.look(bad), "a Change that lost changes nothing that a reader can see")
+	equal(e, before, e.look(bad), "a Change that lost changes nothing that a reader can see")
 	require.NotNil(e, r.Booking, "the Result has the booking that is in the way")
 	if over == store.ConflictIntent {
-		require.Equal(e, "b-other", r.Booking.ID, "over an intent, the booking that owns it")
-		require.Equal(e, other.Payments, r.Payments)
+		equal(e, "b-other", r.Booking.ID, "over an intent, the booking that owns it")
+		equal(e, other.Payments, r.Payments)
 	} else {
 		equalBooking(e, mine, *r.Booking, "else the Change's own")
-		require.Len(e, r.Payments, 1, "with its payments")
+		length(e, r.Payments, 1, "with its payments")
 	}
 
 	// The seat that it wanted to release is taken still; those that it wanted
@@ -316,8 +341,8 @@ func leavesNothing(e *env, over store.Conflict, spoil func(c *store.Change)) {
 	_, err := e.Apply(e.ctx, claiming("k-thief", "b-thief", store.SeatClaim{Slot: "mine", Capacity: 1, Count: 1}))
 	require.ErrorIs(e, err, store.ErrConflict, "a seat was released by a Change that lost")
 	done := e.apply(good())
-	require.Len(e, done.Booking.Seats, 2, "the seats that the lost Change claimed are free")
-	require.Equal(e, 1, done.Event.Attempts, "a Change that lost is not counted as an attempt")
+	length(e, done.Booking.Seats, 2, "the seats that the lost Change claimed are free")
+	equal(e, 1, done.Event.Attempts, "a Change that lost is not counted as an attempt")
 	require.EqualValues(e, 3, done.Booking.Version)
 	e.claimable("mine", 1, 1)
 	e.claimable("free", 2, 0)
@@ -385,7 +410,7 @@ func invalidLeavesNothing(e *env) {
 		require.ErrorIs(e, err, store.ErrInvalid, bad.what)
 		require.False(e, r.Applied, bad.what)
 	}
-	require.Equal(e, before, e.look(valid()), "a Change that is invalid changes nothing")
+	equal(e, before, e.look(valid()), "a Change that is invalid changes nothing")
 
 	e.apply(valid()) // under the same key
 
@@ -398,10 +423,10 @@ func invalidLeavesNothing(e *env) {
 	for _, reason := range []string{"a\x00b", "a\xffb"} {
 		require.ErrorIs(e, e.RecordFailure(e.ctx, *anEvent("evt-2"), reason, false), store.ErrInvalid, "RecordFailure for a reason that is no text")
 	}
-	require.Nil(e, maybe(e, func() (store.Event, error) { return e.Event(e.ctx, "evt-2") }))
+	empty(e, maybe(e, func() (store.Event, error) { return e.Event(e.ctx, "evt-2") }))
 	require.ErrorIs(e, e.RecordHandled(e.ctx, "evt-1", []string{"mail", ""}, false, at(1)), store.ErrInvalid, "a handler without a name")
 	require.ErrorIs(e, e.RecordHandled(e.ctx, "evt-1", []string{"mail", long}, true, at(1)), store.ErrInvalid, "a handler with a long name")
-	require.Empty(e, e.event("evt-1").Handlers)
+	empty(e, e.event("evt-1").Handlers)
 }
 
 func checksInOrder(e *env) {
@@ -420,20 +445,16 @@ func checksInOrder(e *env) {
 	_, err := e.Apply(e.ctx, c)
 	require.ErrorIs(e, err, store.ErrMismatch, "the key comes first")
 	c.Fingerprint = ""
-	r := e.replayed(c)
-	require.Equal(e, read, *r.Booking)
+	equal(e, &read, e.replayed(c).Booking)
 
 	c.Key = "k-new"
-	r = e.conflict(store.ConflictVersion, c)
-	require.Equal(e, "b-mine", r.Booking.ID)
+	equal(e, "b-mine", bookingID(e.conflict(store.ConflictVersion, c)))
 
 	c.Booking.Version = read.Version
-	r = e.conflict(store.ConflictIntent, c)
-	require.Equal(e, "b-other", r.Booking.ID)
+	equal(e, "b-other", bookingID(e.conflict(store.ConflictIntent, c)))
 
 	c.Payments = nil
-	r = e.conflict(store.ConflictSeats, c)
-	require.Equal(e, "b-mine", r.Booking.ID)
+	equal(e, "b-mine", bookingID(e.conflict(store.ConflictSeats, c)))
 
 	c.Claim = nil
 	e.apply(c)
@@ -448,13 +469,50 @@ func conflictStaysLost(e *env) {
 	}
 	b := e.booking("b-1")
 	require.EqualValues(e, 1, b.Version)
-	require.Equal(e, "pi-1", b.PaymentIntentID)
+	equal(e, "pi-1", b.PaymentIntentID)
 
 	// Planned anew from what the Result says, under the same key, it applies.
 	r := e.conflict(store.ConflictVersion, late)
+	equal(e, "b-1", bookingID(r), "the booking in the way, to plan from")
 	again := step("evt-2", *r.Booking, nil)
 	again.Payments, again.Event = late.Payments, late.Event
 	done := e.apply(again)
-	require.Len(e, done.Payments, 2)
+	length(e, done.Payments, 2)
 	e.replayed(late) // which now is what the key names
+}
+
+func conflictNeverLate(e *env) {
+	one := store.SeatClaim{Slot: "room", Capacity: 1, Count: 1}
+	owner := *e.apply(claiming("k-owner", "b-owner", one)).Booking
+	read := *e.apply(paid("k-1", "b-1", "pi-1")).Booking
+
+	noSeat := claiming("evt-seat", "b-seat", one)
+	next := read // as it will be
+	next.Version++
+	tooSoon := step("evt-soon", next, nil)
+	tooSoon.Payments = []store.Payment{aPayment(*tooSoon.Booking, "pi-soon")}
+	made := aBooking("b-made") // as it will be
+	made.Version = 1
+	unmade := step("evt-unmade", made, nil)
+	for _, c := range []*store.Change{&noSeat, &tooSoon, &unmade} {
+		c.Event = anEvent(c.Key)
+	}
+	e.conflict(store.ConflictSeats, noSeat)
+	e.conflict(store.ConflictVersion, tooSoon)
+	e.conflict(store.ConflictVersion, unmade)
+
+	// What was in their way goes.
+	freed := step("k-free", owner, nil)
+	freed.Release = owner.Seats
+	e.apply(freed)
+	e.apply(step("k-2", read, nil))
+	e.apply(aChange("k-made", aBooking("b-made")))
+
+	empty(e, e.look(noSeat).Booking, "the booking that found no seat is there, though a seat was free only later")
+	require.EqualValues(e, 2, e.booking("b-1").Version, "a Change of version 2 that came before it")
+	require.EqualValues(e, 1, e.booking("b-made").Version, "a Change of a booking that came before it")
+	v := e.look(tooSoon)
+	empty(e, v.Payments)
+	empty(e, v.Events, "no ledger row of a Change that lost")
+	e.claimable("room", 1, 1)
 }

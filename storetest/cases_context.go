@@ -36,6 +36,16 @@ func contextCases() []testCase {
 			reason: "wherever a call is stopped, its outcome is all or nothing, and the same Change again finds out which",
 			run:    contextMidway,
 		},
+		{
+			name:   "context-ends-after",
+			reason: "a call that has returned is over: that its context ends then, as every request's does, undoes nothing",
+			run:    contextAfter,
+		},
+		{
+			name:   "context-ends-in-race",
+			reason: "callers that give up while others are at work leave all or nothing behind, and no lock",
+			run:    contextInRace,
+		},
 	}
 }
 
@@ -76,13 +86,13 @@ func contextOver(e *env, ctx context.Context, want error) {
 		stopped("Events", err)
 	}
 	all()
-	require.Equal(e, before, e.look(c), "nothing is written")
+	equal(e, before, e.look(c), "nothing is written")
 
 	first := e.apply(c) // the same Change, in time
-	require.Equal(e, 1, first.Event.Attempts)
+	equal(e, 1, first.Event.Attempts)
 	after := e.look(c)
 	all() // and with something to find
-	require.Equal(e, after, e.look(c))
+	equal(e, after, e.look(c))
 	e.replayed(c)
 	e.claimable("room", 1, 0)
 }
@@ -106,17 +116,19 @@ func contextMidway(e *env) {
 			require.True(e, visible)
 		}
 		v := e.look(c)
-		require.Equal(e, visible, v.Event != nil, "the ledger row is there if and only if the booking is")
-		require.Equal(e, visible, len(v.Payments) == 1, "the payment is there if and only if the booking is")
-		require.Equal(e, visible, len(v.History) == 1, "the history line is there if and only if the booking is")
+		equal(e, visible, v.Event != nil, "the ledger row is there if and only if the booking is")
+		equal(e, visible, len(v.Payments) == 1, "the payment is there if and only if the booking is")
+		equal(e, visible, len(v.History) == 1, "the history line is there if and only if the booking is")
 
 		again, err := e.Apply(e.ctx, c)
 		require.NoError(e, err)
-		require.Equal(e, !visible, again.Applied, "the same Change again finds out")
+		equal(e, !visible, again.Applied, "the same Change again finds out")
+		equal(e, id, bookingID(again))
+		require.NotNil(e, again.Event)
 		require.EqualValues(e, 1, again.Booking.Version)
-		require.Len(e, again.Payments, 1)
-		require.Len(e, again.Booking.Seats, 1)
-		require.Equal(e, 1, again.Event.Attempts)
+		length(e, again.Payments, 1)
+		length(e, again.Booking.Seats, 1)
+		equal(e, 1, again.Event.Attempts)
 
 		before := e.event(c.Event.ID)
 		err = e.RecordHandled(newFuse(e.ctx, n), c.Event.ID, []string{"mail"}, false, at(1))
@@ -125,12 +137,99 @@ func contextMidway(e *env) {
 		}
 		if now := e.event(c.Event.ID); err == nil || len(now.Handlers) > 0 {
 			before.Handlers, before.UpdatedAt = []string{"mail"}, at(1)
-			require.Equal(e, before, now)
+			equal(e, before, now)
 		} else {
-			require.Equal(e, before, now)
+			equal(e, before, now)
 		}
 	}
 	e.claimable("room", 16, 0)
+}
+
+func contextAfter(e *env) {
+	call := func(do func(ctx context.Context) error) {
+		e.Helper()
+		ctx, cancel := context.WithCancel(e.ctx)
+		defer cancel()
+		require.NoError(e, do(ctx))
+	}
+	var read store.Booking
+	for i := range 4 {
+		c := paid("evt-0", "b-1", "pi-0")
+		if i > 0 {
+			c = step(name("evt", i), read, nil)
+			c.Payments = []store.Payment{aPayment(*c.Booking, name("pi", i))}
+		}
+		c.Event = anEvent(name("evt", i))
+		c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 4, Count: 1}}
+		call(func(ctx context.Context) error {
+			r, err := e.Apply(ctx, c)
+			if err == nil {
+				require.True(e, r.Applied)
+				read = *r.Booking
+			}
+			return err
+		})
+		v := e.look(c)
+		require.NotNil(e, v.Booking, "the booking is there")
+		equalBooking(e, read, *v.Booking)
+		length(e, v.Payments, 1)
+		length(e, v.History, i+1)
+		require.NotNil(e, v.Event)
+		call(func(ctx context.Context) error {
+			return e.RecordHandled(ctx, c.Event.ID, []string{"mail"}, true, at(1))
+		})
+		equal(e, []string{"mail"}, e.event(c.Event.ID).Handlers)
+		call(func(ctx context.Context) error {
+			return e.RecordFailure(ctx, *anEvent(name("evt-failed", i)), "x", true)
+		})
+		equal(e, store.EventDead, e.event(name("evt-failed", i)).State)
+	}
+	e.claimable("room", 4, 0)
+}
+
+// contextInRace has each second caller cancelled by another, who has just come back
+// and in a line would stand half of it before or behind.
+func contextInRace(e *env) {
+	change := func(i int) store.Change {
+		c := paid(name("evt", i), name("b", i), name("pi", i))
+		c.Event = anEvent(c.Key)
+		c.Claim = []store.SeatClaim{{Slot: "room", Capacity: callers, Count: 1}}
+		return c
+	}
+	victim := func(i int) bool { return i%2 == 1 }
+	ctxs := make([]context.Context, callers)
+	cancels := make([]context.CancelFunc, callers)
+	for i := range callers {
+		ctxs[i], cancels[i] = context.WithCancel(e.ctx)
+		defer cancels[i]()
+	}
+	got := race(callers, func(i int) (store.Result, error) {
+		r, err := e.Apply(ctxs[i], change(i))
+		if !victim(i) {
+			cancels[(i+callers/2+1)%callers]()
+		}
+		return r, err
+	})
+	for i, o := range got {
+		if !victim(i) || o.err == nil {
+			require.NoError(e, o.err, "caller %d, whom nobody cancelled", i)
+			require.True(e, o.result.Applied, "caller %d", i)
+		} else {
+			require.ErrorIs(e, o.err, context.Canceled, "caller %d", i)
+			require.False(e, o.result.Applied, "caller %d", i)
+		}
+		c := change(i)
+		v := e.look(c)
+		there := v.Booking != nil
+		equal(e, there, len(v.Payments) == 1, "caller %d: the payment is there if and only if the booking is", i)
+		equal(e, there, len(v.History) == 1, "caller %d: the history line is there if and only if the booking is", i)
+		equal(e, there, v.Event != nil, "caller %d: the ledger row is there if and only if the booking is", i)
+		require.True(e, there || o.err != nil, "caller %d: the booking is there", i)
+		r, err := e.Apply(e.ctx, c)
+		require.NoError(e, err, "caller %d: the same Change again", i)
+		equal(e, !there, r.Applied, "caller %d: the same Change again finds out", i)
+	}
+	e.claimable("room", callers, 0)
 }
 
 // fuse is a context that is cancelled once it has been looked at a number of

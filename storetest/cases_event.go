@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -46,6 +47,11 @@ func eventCases() []testCase {
 			name:   "event-merged",
 			reason: "a Change with an event that has a row already adds to it: attempts, handlers, first delivery, and done stays done",
 			run:    eventMerged,
+		},
+		{
+			name:   "event-every-turn",
+			reason: "whatever a ledger row says, news of any kind changes it as MergeEvent, MergeFailure and MergeHandled do",
+			run:    eventEveryTurn,
 		},
 	}
 }
@@ -103,11 +109,11 @@ func eventsFilter(e *env) {
 			}
 			p.After = next
 		}
-		require.Equal(e, want, got, "%+v", f)
+		equal(e, want, got, "%+v", f)
 	}
 	all, _, err := e.Events(e.ctx, store.EventFilter{}, store.Page{})
 	require.NoError(e, err)
-	require.Equal(e, rows, all)
+	equal(e, rows, all)
 }
 
 func failureRecorded(e *env) {
@@ -117,32 +123,32 @@ func failureRecorded(e *env) {
 	row.BookingID, row.ObjectID = "b-1", "cs-1"
 	require.NoError(e, e.RecordFailure(e.ctx, row, "no database", false))
 	want := store.MergeFailure(nil, row, "no database", false)
-	require.Equal(e, store.EventFailed, want.State)
-	require.Equal(e, want, e.event("evt-1"))
+	equal(e, store.EventFailed, want.State)
+	equal(e, want, e.event("evt-1"))
 
 	again := row
 	again.ReceivedAt, again.UpdatedAt, again.BookingID = at(60), at(60), ""
 	again.Payload = []byte("{}")
 	require.NoError(e, e.RecordFailure(e.ctx, again, "metadata broken", true))
 	want = store.MergeFailure(&want, again, "metadata broken", true)
-	require.Equal(e, store.EventDead, want.State)
-	require.Equal(e, 2, want.Attempts)
-	require.Equal(e, at(0), want.ReceivedAt)
-	require.Equal(e, "b-1", want.BookingID)
-	require.Equal(e, want, e.event("evt-1"))
+	equal(e, store.EventDead, want.State)
+	equal(e, 2, want.Attempts)
+	equal(e, at(0), want.ReceivedAt)
+	equal(e, "b-1", want.BookingID)
+	equal(e, want, e.event("evt-1"))
 
 	// A transient failure after that: an attempt was made, and it failed.
 	again.UpdatedAt = at(90)
 	require.NoError(e, e.RecordFailure(e.ctx, again, "no database", false))
 	want = store.MergeFailure(&want, again, "no database", false)
-	require.Equal(e, want, e.event("evt-1"))
+	equal(e, want, e.event("evt-1"))
 	rows, _, err := e.Events(e.ctx, store.EventFilter{State: store.EventFailed}, store.Page{})
 	require.NoError(e, err)
-	require.Equal(e, []store.Event{want}, rows, "one row for each event, found by its state")
+	equal(e, []store.Event{want}, rows, "one row for each event, found by its state")
 	rows, _, err = e.Events(e.ctx, store.EventFilter{State: store.EventDead}, store.Page{})
 	require.NoError(e, err)
-	require.Empty(e, rows)
-	require.Nil(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-1") }), "a failure writes no booking")
+	empty(e, rows)
+	empty(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-1") }), "a failure writes no booking")
 }
 
 func failureNamesNoKey(e *env) {
@@ -157,14 +163,14 @@ func failureNamesNoKey(e *env) {
 		c.Event.ReceivedAt, c.Event.UpdatedAt, c.Event.BookingID = at(30), at(30), c.Booking.ID
 		r := e.apply(c)
 		want := store.MergeEvent(&failed, *c.Event)
-		require.Equal(e, store.EventDone, want.State)
-		require.Equal(e, 2, want.Attempts)
-		require.Equal(e, at(0), want.ReceivedAt, "the first delivery's")
-		require.Empty(e, want.Reason)
-		require.Equal(e, &want, r.Event)
-		require.Equal(e, want, e.event(id))
+		equal(e, store.EventDone, want.State)
+		equal(e, 2, want.Attempts)
+		equal(e, at(0), want.ReceivedAt, "the first delivery's")
+		empty(e, want.Reason)
+		equal(e, &want, r.Event)
+		equal(e, want, e.event(id))
 		e.replayed(c)
-		require.Equal(e, want, e.event(id))
+		equal(e, want, e.event(id))
 	}
 }
 
@@ -181,19 +187,19 @@ func failureNeverUndoes(e *env) {
 			require.NoError(e, e.RecordFailure(e.ctx, late, "no database", dead))
 			want := store.MergeFailure(&before, late, "no database", dead)
 			if state != store.EventApplied { // handlers are still to run: it can fail
-				require.Equal(e, state, want.State)
-				require.Equal(e, "as it was", want.Reason)
+				equal(e, state, want.State)
+				equal(e, "as it was", want.Reason)
 			}
-			require.Equal(e, want, e.event(id), "after %s, dead %t", state, dead)
+			equal(e, want, e.event(id), "after %s, dead %t", state, dead)
 		}
 	}
 	// Done by its handlers, which stay.
 	require.NoError(e, e.RecordHandled(e.ctx, "evt-004", []string{"mail"}, true, at(61)))
 	require.NoError(e, e.RecordFailure(e.ctx, *anEvent("evt-004"), "no database", true))
 	row := e.event("evt-004")
-	require.Equal(e, store.EventDone, row.State)
-	require.Equal(e, []string{"mail"}, row.Handlers)
-	require.Empty(e, row.Reason)
+	equal(e, store.EventDone, row.State)
+	equal(e, []string{"mail"}, row.Handlers)
+	empty(e, row.Reason)
 }
 
 func handledRecorded(e *env) {
@@ -208,36 +214,36 @@ func handledRecorded(e *env) {
 		require.NoError(e, e.RecordHandled(e.ctx, "evt-1", handlers, done, at(second)))
 		want = store.MergeHandled(want, handlers, done)
 		want.UpdatedAt = at(second)
-		require.Equal(e, want, e.event("evt-1"))
+		equal(e, want, e.event("evt-1"))
 	}
 	record(false, 1, "mail")
 	record(false, 2, "calendar", "*")
 	record(false, 3, "mail") // again
-	require.Equal(e, []string{"*", "calendar", "mail"}, want.Handlers, "sorted")
-	require.Equal(e, store.EventApplied, want.State)
-	require.Equal(e, 1, want.Attempts, "a handler is no attempt")
+	equal(e, []string{"*", "calendar", "mail"}, want.Handlers, "sorted")
+	equal(e, store.EventApplied, want.State)
+	equal(e, 1, want.Attempts, "a handler is no attempt")
 
 	// One fails; its reason goes when all have succeeded.
 	require.NoError(e, e.RecordFailure(e.ctx, *c.Event, "sms: down", false))
 	want = store.MergeFailure(&want, *c.Event, "sms: down", false)
-	require.Equal(e, want, e.event("evt-1"))
+	equal(e, want, e.event("evt-1"))
 	record(false, 4, "log")
-	require.Equal(e, store.EventFailed, want.State)
+	equal(e, store.EventFailed, want.State)
 	record(true, 5, "sms")
-	require.Equal(e, store.EventDone, want.State)
-	require.Empty(e, want.Reason)
+	equal(e, store.EventDone, want.State)
+	empty(e, want.Reason)
 	record(true, 6)
 	record(false, 7, "late")
-	require.Equal(e, store.EventDone, want.State)
+	equal(e, store.EventDone, want.State)
 	require.True(e, slices.IsSorted(want.Handlers))
 	require.EqualValues(e, 1, e.booking("b-1").Version)
-	require.Equal(e, &want, e.replayed(c).Event)
+	equal(e, &want, e.replayed(c).Event)
 	// A reason that is no failure's stays.
 	declined := anEvent("evt-2")
 	declined.State, declined.Reason = store.EventApplied, "card_declined"
 	e.apply(store.Change{Key: "evt-2", Event: declined})
 	require.NoError(e, e.RecordHandled(e.ctx, "evt-2", []string{"mail"}, true, at(9)))
-	require.Equal(e, "card_declined", e.event("evt-2").Reason)
+	equal(e, "card_declined", e.event("evt-2").Reason)
 }
 
 func handledAtOnce(e *env) {
@@ -255,8 +261,8 @@ func handledAtOnce(e *env) {
 		require.NoError(e, o.err, "caller %d", i)
 	}
 	row := e.event("evt-1")
-	require.Equal(e, want, row.Handlers)
-	require.Equal(e, store.EventDone, row.State)
+	equal(e, want, row.Handlers)
+	equal(e, store.EventDone, row.State)
 }
 
 func eventMerged(e *env) {
@@ -264,7 +270,7 @@ func eventMerged(e *env) {
 	c.Event = anEvent("evt-1")
 	c.Event.State, c.Event.BookingID, c.Event.Handlers = store.EventApplied, "b-1", []string{"a"}
 	want := *e.apply(c).Event
-	require.Equal(e, store.MergeEvent(nil, *c.Event), want)
+	equal(e, store.MergeEvent(nil, *c.Event), want)
 
 	merge := func(key string, edit func(row *store.Event)) {
 		e.Helper()
@@ -273,20 +279,84 @@ func eventMerged(e *env) {
 		edit(&row)
 		r := e.apply(store.Change{Key: key, Event: &row})
 		want = store.MergeEvent(&want, row)
-		require.Equal(e, &want, r.Event)
-		require.Equal(e, want, e.event("evt-1"))
+		equal(e, &want, r.Event)
+		equal(e, want, e.event("evt-1"))
 		rows, _, err := e.Events(e.ctx, store.EventFilter{}, store.Page{})
 		require.NoError(e, err)
-		require.Equal(e, []store.Event{want}, rows, "one row for each event")
+		equal(e, []store.Event{want}, rows, "one row for each event")
 	}
 	merge("evt-1/replay/1", func(row *store.Event) { row.State, row.Handlers = store.EventApplied, []string{"c", "b"} })
-	require.Equal(e, []string{"a", "b", "c"}, want.Handlers)
-	require.Equal(e, 2, want.Attempts)
+	equal(e, []string{"a", "b", "c"}, want.Handlers)
+	equal(e, 2, want.Attempts)
 	merge("evt-1/replay/2", func(row *store.Event) { row.Payload, row.APIVersion = []byte("{}"), "2026-01-01" })
-	require.Equal(e, store.EventDone, want.State)
+	equal(e, store.EventDone, want.State)
 	merge("evt-1/replay/3", func(row *store.Event) { row.State, row.Reason = store.EventIgnored, "no handler" })
-	require.Equal(e, store.EventDone, want.State, "done stays done")
-	require.Equal(e, "b-1", want.BookingID)
-	require.Equal(e, at(0), want.ReceivedAt)
+	equal(e, store.EventDone, want.State, "done stays done")
+	equal(e, "b-1", want.BookingID)
+	equal(e, at(0), want.ReceivedAt)
 	require.EqualValues(e, 1, e.booking("b-1").Version)
+}
+
+// eventEveryTurn lets each kind of news meet a row that each kind has left.
+func eventEveryTurn(e *env) {
+	type turn struct {
+		name string
+		take func(old *store.Event, id string, second int) (store.Event, error)
+	}
+	news := func(id string, second int, full bool) store.Event {
+		row := *anEvent(id)
+		row.ReceivedAt, row.UpdatedAt, row.Payload = at(second), at(second), nil
+		if full {
+			// A booking that is not there: an event may be about one that was never made.
+			row.Reason, row.BookingID, row.Payload = name("reason", second), name("b-none", second), []byte(name("payload", second))
+			row.Handlers = []string{name("handler", second)}
+		}
+		return row
+	}
+	var turns []turn
+	for _, full := range []bool{true, false} {
+		for _, state := range []store.EventState{store.EventApplied, store.EventDone, store.EventIgnored} {
+			turns = append(turns, turn{fmt.Sprintf("%s (full: %t)", state, full), func(old *store.Event, id string, second int) (store.Event, error) {
+				row := news(id, second, full)
+				row.State = state
+				want := store.MergeEvent(old, row)
+				r, err := e.Apply(e.ctx, store.Change{Key: name(id, second), Event: &row})
+				if err == nil {
+					equal(e, &want, r.Event, "Result.Event")
+				}
+				return want, err
+			}})
+		}
+		for _, dead := range []bool{false, true} {
+			turns = append(turns, turn{fmt.Sprintf("a failure (dead: %t, full: %t)", dead, full), func(old *store.Event, id string, second int) (store.Event, error) {
+				row, reason := news(id, second, full), name("failure", second)
+				return store.MergeFailure(old, row, reason, dead), e.RecordFailure(e.ctx, row, reason, dead)
+			}})
+		}
+	}
+	for _, done := range []bool{false, true} {
+		turns = append(turns, turn{fmt.Sprintf("handled (done: %t)", done), func(old *store.Event, id string, second int) (store.Event, error) {
+			handlers := []string{name("z", second), "a"}
+			if old == nil {
+				return store.Event{}, e.RecordHandled(e.ctx, id, handlers, done, at(second))
+			}
+			want := store.MergeHandled(*old, handlers, done)
+			want.UpdatedAt = at(second)
+			return want, e.RecordHandled(e.ctx, id, handlers, done, at(second))
+		}})
+	}
+	for i, first := range turns {
+		for j, second := range turns {
+			id := fmt.Sprintf("evt-%d-%d", i, j)
+			row, err := first.take(nil, id, 1)
+			if isNotFound(err) { // nothing that could be handled
+				break
+			}
+			require.NoError(e, err, first.name)
+			equal(e, row, e.event(id), first.name)
+			row, err = second.take(&row, id, 2)
+			require.NoError(e, err, "%s after %s", second.name, first.name)
+			equal(e, row, e.event(id), "%s after %s", second.name, first.name)
+		}
+	}
 }

@@ -64,7 +64,29 @@ func idCases() []testCase {
 				apart(e, "9", "$1 ? :x", "$1 ? :y")
 			},
 		},
+		{
+			name:   "ids-prefix",
+			reason: "an id that begins with another is no part of it, whatever follows: keys that are put together keep their parts apart",
+			run:    idsPrefix,
+		},
 	}
+}
+
+func idsPrefix(e *env) {
+	for i, separator := range []string{"", "/", ":", "#", "|", ".", "\x1f"} {
+		id := name("id", i)
+		apart(e, name("prefix", i), id+separator+"1", id)
+	}
+	// Nor do an id and the number after it run together.
+	e.apply(claiming("k-room", "b-room", store.SeatClaim{Slot: "room", Capacity: 11, Count: 11}))
+	e.apply(claiming("k-room1", "b-room1", store.SeatClaim{Slot: "room1", Capacity: 1, Count: 1}))
+	read := *e.apply(aChange("k-1", aBooking("b"))).Booking
+	for version := 2; version <= 11; version++ {
+		read = *e.apply(step(name("k", version), read, nil)).Booking
+	}
+	e.apply(aChange("k-b1", aBooking("b1")))
+	length(e, e.history("b"), 11)
+	length(e, e.history("b1"), 1)
 }
 
 // apart uses a and then b as every kind of id, and expects that they never meet.
@@ -130,22 +152,22 @@ func apart(e *env, n, a, b string) {
 	}
 
 	first := e.apply(change(0))
-	require.Equal(e, change(0).Payments, first.Payments)
-	require.Equal(e, []store.Seat{{Slot: a, Number: 1}}, first.Booking.Seats)
-	require.Equal(e, all(a), found(a), "what is stored under an id is found under it, byte for byte")
-	require.Empty(e, found(b), "%q is stored, %q is not", a, b)
+	equal(e, change(0).Payments, first.Payments)
+	equal(e, []store.Seat{{Slot: a, Number: 1}}, first.Booking.Seats)
+	equal(e, all(a), found(a), "what is stored under an id is found under it, byte for byte")
+	empty(e, found(b), "%q is stored, %q is not", a, b)
 
 	second := e.apply(change(1)) // b's seat, intent, key and booking are free
-	require.Equal(e, change(1).Payments, second.Payments)
-	require.Equal(e, all(a), found(a))
-	require.Equal(e, all(b), found(b))
+	equal(e, change(1).Payments, second.Payments)
+	equal(e, all(a), found(a))
+	equal(e, all(b), found(b))
 	for i, id := range ids {
-		require.Equal(e, id, e.replayed(change(i)).Booking.ID)
-		require.Equal(e, id, e.event(id).BookingID)
+		equal(e, id, bookingID(e.replayed(change(i))))
+		equal(e, id, e.event(id).BookingID)
 	}
 	require.NoError(e, e.RecordHandled(e.ctx, a, []string{b, a}, false, at(1)))
 	require.ElementsMatch(e, ids, e.event(a).Handlers)
-	require.Empty(e, e.event(b).Handlers)
+	empty(e, e.event(b).Handlers)
 
 	// Filters and fingerprints.
 	typed := *anEvent("typed-" + n)
@@ -153,10 +175,10 @@ func apart(e *env, n, a, b string) {
 	require.NoError(e, e.RecordFailure(e.ctx, typed, "", false))
 	rows, _, err := e.Events(e.ctx, store.EventFilter{Type: b}, store.Page{})
 	require.NoError(e, err)
-	require.Empty(e, rows)
+	empty(e, rows)
 	rows, _, err = e.Events(e.ctx, store.EventFilter{Type: a}, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, rows, 1)
+	length(e, rows, 1)
 	e.apply(store.Change{Key: "fingerprint-" + n, Fingerprint: a})
 	_, err = e.Apply(e.ctx, store.Change{Key: "fingerprint-" + n, Fingerprint: b})
 	require.ErrorIs(e, err, store.ErrMismatch)

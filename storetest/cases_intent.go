@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/store"
@@ -18,6 +20,11 @@ func intentCases() []testCase {
 			name:   "payments-replaced",
 			reason: "news of a payment replaces it, but for its creation time, and leaves the booking's other payments alone",
 			run:    paymentsReplaced,
+		},
+		{
+			name:   "payments-many",
+			reason: "a Result has all payments of the booking, however many: no page's limit applies",
+			run:    paymentsMany,
 		},
 		{
 			name:   "intent-owner",
@@ -48,17 +55,35 @@ func paymentsTwo(e *env) {
 	next.Payments = []store.Payment{balance}
 	r := e.apply(next)
 	want := []store.Payment{c.Payments[0], balance}
-	require.Equal(e, want, r.Payments, "the Result has all payments, oldest first")
-	require.Equal(e, want[0], e.payment("pi-z"))
-	require.Equal(e, want[1], e.payment("pi-a"))
+	equal(e, want, r.Payments, "the Result has all payments, oldest first")
+	equal(e, want[0], e.payment("pi-z"))
+	equal(e, want[1], e.payment("pi-a"))
 	ps, _, err := e.PaymentsByBooking(e.ctx, "b-1", store.Page{})
 	require.NoError(e, err)
-	require.Equal(e, []store.Payment{want[1], want[0]}, ps, "the list is newest first")
+	equal(e, []store.Payment{want[1], want[0]}, ps, "the list is newest first")
 
 	// Two at once, in a new booking.
 	both := paid("evt-3", "b-2", "pi-3")
 	both.Payments = append(both.Payments, aPayment(*both.Booking, "pi-4"))
-	require.Len(e, e.apply(both).Payments, 2)
+	length(e, e.apply(both).Payments, 2)
+}
+
+func paymentsMany(e *env) {
+	const changes, each = 3, 167 // more than the largest page
+	var want []store.Payment
+	read := *e.apply(aChange("k-0", aBooking("b-1"))).Booking
+	for i := range changes {
+		c := step(name("evt", i), read, nil)
+		for j := range each {
+			c.Payments = append(c.Payments, aPayment(*c.Booking, fmt.Sprintf("pi-%d-%03d", i, j)))
+		}
+		want = append(want, c.Payments...)
+		r := e.apply(c)
+		length(e, r.Payments, len(want))
+		read = *r.Booking
+	}
+	equal(e, want, e.replayed(step("evt-000", read, nil)).Payments, "of a replay, oldest first")
+	equal(e, want, e.conflict(store.ConflictVersion, aChange("evt-late", aBooking("b-1"))).Payments, "of a conflict, oldest first")
 }
 
 func paymentsReplaced(e *env) {
@@ -77,21 +102,21 @@ func paymentsReplaced(e *env) {
 	r := e.apply(next)
 
 	p.CreatedAt = at(0)
-	require.Equal(e, p, e.payment("pi-1"), "replaced, all but its creation time")
-	require.Equal(e, c.Payments[1], e.payment("pi-2"), "not named, so not touched")
+	equal(e, p, e.payment("pi-1"), "replaced, all but its creation time")
+	equal(e, c.Payments[1], e.payment("pi-2"), "not named, so not touched")
 	require.ElementsMatch(e, []store.Payment{p, c.Payments[1]}, r.Payments)
 	ps, _, err := e.PaymentsByBooking(e.ctx, "b-1", store.Page{})
 	require.NoError(e, err)
-	require.Len(e, ps, 2, "one row for each intent")
+	length(e, ps, 2, "one row for each intent")
 	ps, _, err = e.PaymentsByUser(e.ctx, "user-2", store.Page{})
 	require.NoError(e, err)
-	require.Equal(e, []store.Payment{p}, ps)
+	equal(e, []store.Payment{p}, ps)
 	ps, _, err = e.PaymentsByUser(e.ctx, someUser, store.Page{})
 	require.NoError(e, err)
-	require.Equal(e, c.Payments[1:], ps)
+	equal(e, c.Payments[1:], ps)
 	b, err := e.BookingBySession(e.ctx, "cs-9")
 	require.NoError(e, err)
-	require.Equal(e, "b-1", b.ID)
+	equal(e, "b-1", b.ID)
 }
 
 func intentOwner(e *env) {
@@ -105,8 +130,8 @@ func intentOwner(e *env) {
 	}
 	for _, c := range []store.Change{paid("evt-3", "b-3", "pi-1"), wants("evt-4"), wants("confirm/cs-1")} {
 		r := e.conflict(store.ConflictIntent, c)
-		require.Equal(e, owner.Booking, r.Booking, "the booking that owns the intent")
-		require.Equal(e, owner.Payments, r.Payments)
+		equal(e, owner.Booking, r.Booking, "the booking that owns the intent")
+		equal(e, owner.Payments, r.Payments)
 	}
 
 	// Also when the owner rests on another payment since, and all is refunded.
@@ -119,12 +144,12 @@ func intentOwner(e *env) {
 	owner = e.apply(c)
 	for _, c := range []store.Change{paid("evt-6", "b-3", "pi-1"), wants("evt-7")} {
 		r := e.conflict(store.ConflictIntent, c)
-		require.Equal(e, owner.Booking, r.Booking)
-		require.Equal(e, owner.Payments, r.Payments)
+		equal(e, owner.Booking, r.Booking)
+		equal(e, owner.Payments, r.Payments)
 	}
-	require.Equal(e, "b-1", e.payment("pi-1").BookingID)
-	require.Nil(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-3") }))
-	require.Equal(e, mine, e.booking("b-2"))
+	equal(e, "b-1", e.payment("pi-1").BookingID)
+	empty(e, maybe(e, func() (store.Booking, error) { return e.Booking(e.ctx, "b-3") }))
+	equal(e, mine, e.booking("b-2"))
 }
 
 func freeBookings(e *env) {
@@ -132,19 +157,19 @@ func freeBookings(e *env) {
 	for i := range n {
 		c := aChange(name("k", i), aBooking(name("b", i)))
 		r := e.apply(c)
-		require.Empty(e, r.Payments)
-		require.Empty(e, r.Booking.PaymentIntentID)
-		require.Empty(e, r.Booking.SessionID)
+		empty(e, r.Payments)
+		empty(e, r.Booking.PaymentIntentID)
+		empty(e, r.Booking.SessionID)
 	}
 	// A second version of one, still without an intent.
 	e.apply(step("k-next", e.booking("b-000"), nil))
 
 	bs, _, err := e.BookingsByUser(e.ctx, someUser, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, bs, n)
+	length(e, bs, n)
 	ps, _, err := e.PaymentsByUser(e.ctx, someUser, store.Page{})
 	require.NoError(e, err)
-	require.Empty(e, ps, "a free booking has no payment row")
+	empty(e, ps, "a free booking has no payment row")
 
 	// Nothing is found under the empty name that they share.
 	_, err = e.BookingBySession(e.ctx, "")
@@ -173,8 +198,15 @@ func conflictBringsBooking(e *env) {
 		r := e.conflict(store.ConflictVersion, late)
 		require.NotNil(e, r.Booking)
 		equalBooking(e, *now.Booking, *r.Booking)
-		require.Equal(e, want, r.Payments, "all of them, oldest first")
+		equal(e, want, r.Payments, "all of them, oldest first")
 	}
-	r := e.conflict(store.ConflictVersion, aChange("evt-6", aBooking("b-1")))
+	// And the ledger row of its event, when there is one.
+	late := aChange("evt-6", aBooking("b-1"))
+	late.Event = anEvent("evt-6")
+	empty(e, e.conflict(store.ConflictVersion, late).Event)
+	require.NoError(e, e.RecordFailure(e.ctx, *late.Event, "lost a race", false))
+	r := e.conflict(store.ConflictVersion, late)
+	row := e.event("evt-6")
+	equal(e, &row, r.Event, "the stored ledger row")
 	e.apply(step("evt-7", *r.Booking, nil)) // planned without a read
 }

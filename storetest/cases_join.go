@@ -46,16 +46,16 @@ func joinCommit(e *env) {
 	c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 1, Count: 1}}
 	r := tx.apply(c)
 	want := tx.look(c)
-	require.Equal(e, r.Booking, want.Booking, "the transaction sees its own writes")
-	require.Equal(e, r.Booking, tx.replayed(c).Booking)
+	equal(e, r.Booking, want.Booking, "the transaction sees its own writes")
+	equal(e, r.Booking, tx.replayed(c).Booking)
 	tx.apply(step("k-2", read, nil)) // another one in the same transaction
 	require.NoError(e, tx.RecordHandled(e.ctx, "evt-1", []string{"mail"}, true, at(1)))
 	require.NoError(e, tx.RecordFailure(e.ctx, *anEvent("evt-3"), "x", false))
 	want = tx.look(c)
 	require.NoError(e, commit())
 
-	require.Equal(e, want, e.look(c))
-	require.Equal(e, r.Booking, e.replayed(c).Booking)
+	equal(e, want, e.look(c))
+	equal(e, r.Booking, e.replayed(c).Booking)
 	require.EqualValues(e, 2, e.booking("b-0").Version)
 	e.claimable("room", 1, 0)
 }
@@ -73,9 +73,9 @@ func joinRollback(e *env) {
 	require.NoError(e, tx.RecordFailure(e.ctx, *anEvent("evt-3"), "x", false))
 	require.NoError(e, rollback())
 
-	require.Equal(e, before, e.look(c))
+	equal(e, before, e.look(c))
 	require.EqualValues(e, 1, e.booking("b-0").Version)
-	require.Equal(e, 1, e.apply(c).Event.Attempts, "the same Change applies now, as the first")
+	equal(e, 1, e.apply(c).Event.Attempts, "the same Change applies now, as the first")
 	e.claimable("room", 1, 0)
 }
 
@@ -92,7 +92,7 @@ func joinConflict(e *env) {
 	if commit() != nil { // a database may refuse to go on after an error
 		_ = rollback()
 	}
-	require.Equal(e, before, e.look(c))
+	equal(e, before, e.look(c))
 	c.Payments = c.Payments[:1]
-	require.Equal(e, 1, e.apply(c).Event.Attempts)
+	equal(e, 1, e.apply(c).Event.Attempts)
 }

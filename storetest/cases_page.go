@@ -44,6 +44,11 @@ func pageCases() []testCase {
 			reason: "a list has the rows of its user or booking, and no other's",
 			run:    listOwn,
 		},
+		{
+			name:   "list-whole",
+			reason: "the rows of a list are whole, the second as the first: each has its own seats, refunds and handlers",
+			run:    listWhole,
+		},
 	}
 }
 
@@ -145,7 +150,7 @@ func (l listing) all(e *env, limit int) []string {
 			require.False(e, len(ids) == 0 && p.After != "", "%s: the last page came with a cursor", l.name)
 			return got
 		}
-		require.Len(e, ids, limit, "%s: a page that is not the last is full", l.name)
+		length(e, ids, limit, "%s: a page that is not the last is full", l.name)
 		require.NotEqual(e, p.After, next, "%s: the cursor stands still", l.name)
 		p.After = next
 	}
@@ -177,7 +182,7 @@ func listOrder(e *env) {
 			l.insert(e, row.id, row.at)
 		}
 		for _, limit := range []int{500, 13, 12, 5, 1} {
-			require.Equal(e, want, l.all(e, limit), "%s in pages of %d", l.name, limit)
+			equal(e, want, l.all(e, limit), "%s in pages of %d", l.name, limit)
 		}
 	}
 }
@@ -205,17 +210,17 @@ func listStable(e *env) {
 			l.insert(e, name("new", n), at(100+n))
 			l.insert(e, ids[len(ids)-1]+"+", at((7-len(got)+1)/3))
 		}
-		require.Equal(e, want, got, "%s: each row once, though others came between", l.name)
-		require.Len(e, l.all(e, 4), 12, l.name)
+		equal(e, want, got, "%s: each row once, though others came between", l.name)
+		length(e, l.all(e, 4), 12, l.name)
 
 		// A row that belongs after the place is on the next page.
 		first, next, err := l.page(e, store.Page{Limit: 1})
 		require.NoError(e, err)
-		require.Equal(e, []string{"new-001"}, first, l.name)
+		equal(e, []string{"new-001"}, first, l.name)
 		l.insert(e, "late", at(99))
 		second, _, err := l.page(e, store.Page{Limit: 2, After: next})
 		require.NoError(e, err)
-		require.Equal(e, []string{"new-000", "late"}, second, l.name)
+		equal(e, []string{"new-000", "late"}, second, l.name)
 	}
 }
 
@@ -239,10 +244,10 @@ func listShrinking(e *env) {
 		}
 		p.After = next
 	}
-	require.Equal(e, []string{"evt-009", "evt-008", "evt-007", "evt-006", "evt-004", "evt-003", "evt-002", "evt-001"}, got)
+	equal(e, []string{"evt-009", "evt-008", "evt-007", "evt-006", "evt-004", "evt-003", "evt-002", "evt-001"}, got)
 	rows, _, err := e.Events(e.ctx, store.EventFilter{State: store.EventDone}, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, rows, 8)
+	length(e, rows, 8)
 }
 
 func listLimits(e *env) {
@@ -257,12 +262,12 @@ func listLimits(e *env) {
 		}
 		ids, next, err := l.page(e, store.Page{Limit: 4})
 		require.NoError(e, err, l.name)
-		require.Len(e, ids, 4, l.name)
-		require.Empty(e, next, "%s: a full page that is the last has no cursor", l.name)
+		length(e, ids, 4, l.name)
+		empty(e, next, "%s: a full page that is the last has no cursor", l.name)
 		ids, next, err = l.page(e, store.Page{Limit: store.MaxLimit})
 		require.NoError(e, err, l.name)
-		require.Len(e, ids, 4, l.name)
-		require.Empty(e, next, l.name)
+		length(e, ids, 4, l.name)
+		empty(e, next, l.name)
 	}
 	events := ls[len(ls)-1]
 	for i := 4; i <= store.DefaultLimit; i++ {
@@ -270,11 +275,11 @@ func listLimits(e *env) {
 	}
 	ids, next, err := events.page(e, store.Page{})
 	require.NoError(e, err)
-	require.Len(e, ids, store.DefaultLimit)
+	length(e, ids, store.DefaultLimit)
 	ids, next, err = events.page(e, store.Page{After: next})
 	require.NoError(e, err)
-	require.Equal(e, []string{"row-000"}, ids)
-	require.Empty(e, next)
+	equal(e, []string{"row-000"}, ids)
+	empty(e, next)
 }
 
 func listBadCursor(e *env) {
@@ -287,15 +292,15 @@ func listBadCursor(e *env) {
 		} {
 			ids, _, err := l.page(e, store.Page{After: bad})
 			require.ErrorIs(e, err, store.ErrInvalid, "%s after %q", l.name, bad)
-			require.Empty(e, ids, l.name)
+			empty(e, ids, l.name)
 		}
 		// A place where no row is, or is any more, is a place.
 		ids, _, err := l.page(e, store.Page{After: store.Cursor{At: at(5), ID: "gone"}.String()})
 		require.NoError(e, err, l.name)
-		require.Equal(e, []string{"row-1"}, ids, l.name)
+		equal(e, []string{"row-1"}, ids, l.name)
 		ids, _, err = l.page(e, store.Page{After: store.Cursor{At: at(-5), ID: "gone"}.String()})
 		require.NoError(e, err, l.name)
-		require.Empty(e, ids, l.name)
+		empty(e, ids, l.name)
 	}
 }
 
@@ -309,25 +314,80 @@ func listOwn(e *env) {
 	for i, user := range users {
 		bs, _, err := e.BookingsByUser(e.ctx, user, store.Page{})
 		require.NoError(e, err)
-		require.Equal(e, []string{name("b", i+4), name("b", i)}, idsOf(bs, func(b store.Booking) string { return b.ID }))
+		equal(e, []string{name("b", i+4), name("b", i)}, idsOf(bs, func(b store.Booking) string { return b.ID }), "bookings of %q", user)
 		ps, next, err := e.PaymentsByUser(e.ctx, user, store.Page{Limit: 1})
 		require.NoError(e, err)
-		require.Equal(e, []string{name("pi", i+4)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
+		equal(e, []string{name("pi", i+4)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }), "payments of %q", user)
 		ps, next, err = e.PaymentsByUser(e.ctx, user, store.Page{Limit: 1, After: next})
 		require.NoError(e, err)
-		require.Equal(e, []string{name("pi", i)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
-		require.Empty(e, next)
+		equal(e, []string{name("pi", i)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
+		empty(e, next)
 		ps, _, err = e.PaymentsByBooking(e.ctx, name("b", i), store.Page{})
 		require.NoError(e, err)
-		require.Equal(e, []string{name("pi", i)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
+		equal(e, []string{name("pi", i)}, idsOf(ps, func(p store.Payment) string { return p.PaymentIntentID }))
 	}
 
 	// A booking that is handed over is in the new user's list only.
 	e.apply(step("k-over", e.booking("b-000"), func(b *store.Booking) { b.UserID = "bob" }))
 	bs, _, err := e.BookingsByUser(e.ctx, "ada", store.Page{})
 	require.NoError(e, err)
-	require.Len(e, bs, 1)
+	length(e, bs, 1)
 	bs, _, err = e.BookingsByUser(e.ctx, "bob", store.Page{})
 	require.NoError(e, err)
-	require.Len(e, bs, 3)
+	length(e, bs, 3)
+}
+
+func listWhole(e *env) {
+	const n = 4
+	read := *e.apply(aChange("k-0", aBooking("b-0"))).Booking
+	for i := range n {
+		hang := map[string]string{name("key", i): name("value", i)}
+		refunds := []store.Refund{{ID: name("re", i), Amount: int64(i + 1), Status: "succeeded"}}
+		c := paid(name("evt", i), name("b", i), name("pi", i))
+		c.Booking.UserID, c.Booking.Details = "lister", hang
+		c.Booking.Claims = []store.SeatClaim{{Slot: name("room", i), Capacity: n, Count: i + 1}}
+		c.Claim = c.Booking.Claims
+		c.Payments[0].UserID, c.Payments[0].Metadata, c.Payments[0].Refunds = "payer", hang, refunds
+		c.Event = anEvent(c.Key)
+		c.Event.Handlers = []string{name("handler", i)}
+		e.apply(c)
+
+		c = step(name("k-many", i), read, nil) // one booking with all these payments
+		p := aPayment(*c.Booking, name("pi-many", i))
+		p.Metadata, p.Refunds = hang, refunds
+		c.Payments = []store.Payment{p}
+		read = *e.apply(c).Booking
+	}
+	for _, limit := range []int{n, 2} {
+		rows := 0
+		for p := (store.Page{Limit: limit}); ; {
+			bs, next, err := e.BookingsByUser(e.ctx, "lister", p)
+			require.NoError(e, err)
+			for _, b := range bs {
+				equalBooking(e, e.booking(b.ID), b, "BookingsByUser, limit %d: booking %s", limit, b.ID)
+				length(e, b.Seats, b.Claims[0].Count, "BookingsByUser, limit %d: the seats of booking %s", limit, b.ID)
+			}
+			if rows += len(bs); next == "" {
+				break
+			}
+			p.After = next
+		}
+		equal(e, n, rows)
+		p := store.Page{Limit: limit}
+		of, _, err := e.PaymentsByBooking(e.ctx, "b-0", p)
+		require.NoError(e, err)
+		by, _, err := e.PaymentsByUser(e.ctx, "payer", p)
+		require.NoError(e, err)
+		length(e, append(of, by...), 2*limit)
+		for _, p := range append(of, by...) {
+			equal(e, e.payment(p.PaymentIntentID), p, "payments, limit %d: payment %s", limit, p.PaymentIntentID)
+			length(e, p.Refunds, 1)
+		}
+		events, _, err := e.Events(e.ctx, store.EventFilter{}, p)
+		require.NoError(e, err)
+		for _, row := range events {
+			equal(e, e.event(row.ID), row, "Events, limit %d: event %s", limit, row.ID)
+			length(e, row.Handlers, 1)
+		}
+	}
 }

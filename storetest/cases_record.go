@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,11 @@ func recordCases() []testCase {
 			run:    recordValues,
 		},
 		{
+			name:   "record-longest",
+			reason: "ids, states and other words may have 255 bytes, and those that are not known yet are kept as they are",
+			run:    recordLongest,
+		},
+		{
 			name:   "record-times",
 			reason: "times come back in UTC and to the millisecond, in whatever zone and precision they were given",
 			run:    recordTimes,
@@ -40,6 +46,11 @@ func recordCases() []testCase {
 			name:   "record-not-shared",
 			reason: "what a caller does to its Change or Result afterwards is not what is stored",
 			run:    recordNotShared,
+		},
+		{
+			name:   "arguments-untouched",
+			reason: "a store leaves the caller's arguments as they are, or the same Change again is another",
+			run:    argumentsUntouched,
 		},
 	}
 }
@@ -85,7 +96,7 @@ func recordEveryField(e *env) {
 	first := fullChange(1)
 	first.Claim = first.Booking.Claims
 	read := e.apply(first).Booking
-	require.Len(e, read.Seats, 3)
+	length(e, read.Seats, 3)
 
 	c := fullChange(2)
 	c.Booking.Version, c.Booking.Seats = read.Version, read.Seats
@@ -105,22 +116,22 @@ func recordEveryField(e *env) {
 	filled(e, "History", reflect.ValueOf(line))
 
 	v := e.look(c)
-	require.Len(e, v.ByUser, 1)
-	require.Len(e, v.Events, 2)
-	require.Len(e, v.History, 2)
+	length(e, v.ByUser, 1)
+	length(e, v.Events, 2)
+	length(e, v.History, 2)
 	for what, got := range map[string]*store.Booking{"Result": r.Booking, "Booking": v.Booking, "BookingBySession": v.BySession, "BookingsByUser": &v.ByUser[0]} {
 		require.NotNil(e, got, what)
 		equalBooking(e, want, *got, what)
 	}
 	both := []store.Payment{first.Payments[0], c.Payments[0]}
-	require.Equal(e, both, r.Payments, "Result")
-	require.Equal(e, both[1:], v.Payments, "Payment")
+	equal(e, both, r.Payments, "Result")
+	equal(e, both[1:], v.Payments, "Payment")
 	require.ElementsMatch(e, both, v.OfBooking, "PaymentsByBooking")
 	require.ElementsMatch(e, both, v.OfUser, "PaymentsByUser")
-	require.Equal(e, &event, r.Event, "Result")
-	require.Equal(e, &event, v.Event, "Event")
-	require.Equal(e, event, v.Events[0], "Events")
-	require.Equal(e, line, v.History[0], "History")
+	equal(e, &event, r.Event, "Result")
+	equal(e, &event, v.Event, "Event")
+	equal(e, event, v.Events[0], "Events")
+	equal(e, line, v.History[0], "History")
 }
 
 // filled fails if a field of v, or of what it holds, has its zero value.
@@ -164,21 +175,23 @@ func recordMinimal(e *env) {
 
 	want := c.Next()
 	v := e.look(c)
-	require.Equal(e, want, *r.Booking)
-	require.Equal(e, want, *v.Booking)
-	require.Nil(e, v.Booking.Details)
-	require.Nil(e, v.Booking.Claims)
-	require.Nil(e, v.Booking.Seats)
+	equal(e, &want, r.Booking)
+	equal(e, &want, v.Booking)
+	length(e, v.Payments, 1)
+	require.NotNil(e, v.Event)
+	empty(e, v.Booking.Details)
+	empty(e, v.Booking.Claims)
+	empty(e, v.Booking.Seats)
 	require.True(e, v.Booking.HoldUntil.IsZero(), "no hold end")
-	require.Equal(e, []store.Payment{p.Clone()}, r.Payments)
-	require.Equal(e, []store.Payment{p.Clone()}, v.Payments)
+	equal(e, []store.Payment{p.Clone()}, r.Payments)
+	equal(e, []store.Payment{p.Clone()}, v.Payments)
 	require.True(e, v.Payments[0].CapturedAt.IsZero(), "not captured")
 	row := store.MergeEvent(nil, event)
-	require.Equal(e, &row, r.Event)
-	require.Equal(e, &row, v.Event)
+	equal(e, &row, r.Event)
+	equal(e, &row, v.Event)
 	require.True(e, v.Event.Created.IsZero())
-	require.Empty(e, v.Event.Handlers)
-	require.Equal(e, []store.History{{BookingID: "b-1", Version: 1, To: store.StateHeld, Cause: store.Cause{By: "operator"}}}, v.History)
+	empty(e, v.Event.Handlers)
+	equal(e, []store.History{{BookingID: "b-1", Version: 1, To: store.StateHeld, Cause: store.Cause{By: "operator"}}}, v.History)
 }
 
 func recordValues(e *env) {
@@ -187,32 +200,34 @@ func recordValues(e *env) {
 		b := aBooking(name("b", i))
 		b.Total, b.Paid, b.Due = amount, amount, amount
 		b.ServiceName, b.Reason = text, text
-		b.Details = map[string]string{"note": text, "কী": "মান", "a.b$c": "", " ": " "}
+		b.Details = map[string]string{"note": text, "কী": "মান", "a.b$c": "", "A.b$c": "x", " ": " "}
 		for j := range 20 {
 			b.Details[name("key", j)] = strings.Repeat("é", 250)
 		}
 		p := aPayment(b, name("pi", i))
 		p.Amount, p.Subtotal, p.Tax, p.Shipping, p.Discount, p.Refunded = amount, amount, amount, amount, amount, amount
-		p.Refunds = []store.Refund{{ID: "re", Amount: amount, Status: text}}
+		// Oldest first, which is not the order of their ids.
+		p.Refunds = []store.Refund{{ID: "re-z", Amount: amount, Status: text}, {ID: "re-a", Amount: amount}, {ID: "re-M", Amount: 1}}
 		p.Metadata = b.Details
 		c := aChange(name("k", i), b, p)
 		c.History.Reason = text
 		c.Event = anEvent(name("evt", i))
 		c.Event.Reason = text
-		c.Event.Payload = make([]byte, 64<<10)
+		c.Event.Payload = make([]byte, 1<<20) // as much as the webhook takes
 		for j := range c.Event.Payload {
 			c.Event.Payload[j] = byte(j) // not UTF-8, and with NUL
 		}
 		e.apply(c)
 		v := e.look(c)
-		require.Equal(e, c.Next(), *v.Booking)
-		require.Equal(e, c.Payments, v.Payments)
-		require.NotNil(e, v.Event)
-		require.Equal(e, store.MergeEvent(nil, *c.Event), *v.Event)
-		require.Equal(e, text, v.History[0].Reason)
+		next, row := c.Next(), store.MergeEvent(nil, *c.Event)
+		equal(e, &next, v.Booking)
+		equal(e, c.Payments, v.Payments)
+		equal(e, &row, v.Event)
+		length(e, v.History, 1)
+		equal(e, text, v.History[0].Reason)
 	}
 	require.NoError(e, e.RecordFailure(e.ctx, *anEvent("evt-failed"), text, true))
-	require.Equal(e, text, e.event("evt-failed").Reason)
+	equal(e, text, e.event("evt-failed").Reason)
 }
 
 func recordTimes(e *env) {
@@ -229,34 +244,37 @@ func recordTimes(e *env) {
 	c.Event.Created, c.Event.ReceivedAt, c.Event.UpdatedAt = given(8), given(9), given(10)
 	r := e.apply(c)
 	v := e.look(c)
-	require.Len(e, v.ByUser, 1)
-	require.Len(e, v.Events, 1)
-	require.Len(e, v.History, 1)
-	require.Len(e, r.Payments, 1)
-	require.Len(e, v.OfUser, 1)
+	length(e, v.ByUser, 1)
+	length(e, v.Events, 1)
+	length(e, v.History, 1)
+	length(e, r.Payments, 1)
+	length(e, v.OfUser, 1)
 	for _, b := range []*store.Booking{r.Booking, v.Booking, v.BySession, &v.ByUser[0]} {
 		if b != nil {
-			require.Equal(e, []time.Time{at(1), at(2), at(3)}, []time.Time{b.HoldUntil, b.CreatedAt, b.UpdatedAt})
+			equal(e, []time.Time{at(1), at(2), at(3)}, []time.Time{b.HoldUntil, b.CreatedAt, b.UpdatedAt})
 		}
 	}
 	for _, p := range []store.Payment{r.Payments[0], v.Payments[0], v.OfUser[0]} {
-		require.Equal(e, []time.Time{at(4), at(5), at(6)}, []time.Time{p.CapturedAt, p.CreatedAt, p.UpdatedAt})
+		equal(e, []time.Time{at(4), at(5), at(6)}, []time.Time{p.CapturedAt, p.CreatedAt, p.UpdatedAt})
 	}
-	require.Equal(e, at(7), v.History[0].At)
+	equal(e, at(7), v.History[0].At)
 	for _, row := range []*store.Event{r.Event, v.Event, &v.Events[0]} {
-		require.Equal(e, []time.Time{at(8), at(9), at(10)}, []time.Time{row.Created, row.ReceivedAt, row.UpdatedAt})
+		equal(e, []time.Time{at(8), at(9), at(10)}, []time.Time{row.Created, row.ReceivedAt, row.UpdatedAt})
 	}
 	require.NoError(e, e.RecordHandled(e.ctx, "evt-1", []string{"mail"}, true, given(11)))
-	require.Equal(e, at(11), e.event("evt-1").UpdatedAt)
+	equal(e, at(11), e.event("evt-1").UpdatedAt)
 
-	// The same instant, read on the night that clocks change and long ago.
-	for i, when := range []time.Time{at(0), at(3600), time.Date(1999, 12, 31, 23, 59, 59, 999e6, time.UTC), time.Date(2199, 1, 1, 0, 0, 0, 1e6, time.UTC)} {
+	// The same instant, read on the night that clocks change, and long ago and hence.
+	for i, when := range []time.Time{
+		at(0), at(3600), time.Date(1999, 12, 31, 23, 59, 59, 999e6, time.UTC), time.Date(2199, 1, 1, 0, 0, 0, 1e6, time.UTC),
+		time.UnixMilli(0).UTC(), time.UnixMilli(-1).UTC(),
+	} {
 		b := aBooking(name("b-when", i))
 		b.CreatedAt, b.HoldUntil = when.In(zone), when
 		e.apply(aChange(name("k-when", i), b))
 		got := e.booking(b.ID)
-		require.Equal(e, when, got.CreatedAt)
-		require.Equal(e, when, got.HoldUntil)
+		equal(e, when, got.CreatedAt)
+		equal(e, when, got.HoldUntil)
 	}
 }
 
@@ -271,17 +289,18 @@ func recordNotShared(e *env) {
 	}
 	c := make2()
 	r := e.apply(c)
-	// As text, which shares nothing either.
-	stored := func() string {
+	// By way of text, which shares nothing either.
+	stored := func() (v view) {
 		e.Helper()
 		text, err := json.Marshal(e.look(make2()))
 		require.NoError(e, err)
-		return string(text)
+		require.NoError(e, json.Unmarshal(text, &v))
+		return v
 	}
 	want := stored()
 	same := func(what string) {
 		e.Helper()
-		require.JSONEq(e, want, stored(), "the store changed with %s", what)
+		equal(e, want, stored(), "the store changed with %s", what)
 	}
 
 	spoilBooking := func(b *store.Booking) {
@@ -299,6 +318,9 @@ func recordNotShared(e *env) {
 	c.History.Reason = "spoilt"
 	same("the caller's Change")
 	spoil := func(r store.Result) {
+		equal(e, "b-full", bookingID(r))
+		length(e, r.Booking.Seats, 3)
+		length(e, r.Payments, 2)
 		spoilBooking(r.Booking)
 		spoilPayment(&r.Payments[1])
 		if r.Event != nil {
@@ -340,5 +362,86 @@ func recordNotShared(e *env) {
 	failure.Payload[0], handlers[0] = 'x', "spoilt"
 	row := e.event(failure.ID)
 	require.EqualValues(e, '{', row.Payload[0], "the store changed with the event of RecordFailure")
-	require.Equal(e, []string{"sms"}, row.Handlers, "the store changed with the handlers of RecordHandled")
+	equal(e, []string{"sms"}, row.Handlers, "the store changed with the handlers of RecordHandled")
+}
+
+// recordLongest fills every string of every record, also one that is added
+// tomorrow, with as many bytes as Validate lets pass.
+func recordLongest(e *env) {
+	words := 0
+	word := func() string {
+		words++
+		return fmt.Sprintf("%03d", words) + strings.Repeat("é", (store.MaxID-3)/2)
+	}
+	fill := func(record any) {
+		v := reflect.ValueOf(record).Elem()
+		for i := range v.NumField() {
+			if v.Field(i).Kind() == reflect.String {
+				v.Field(i).SetString(word())
+			}
+		}
+	}
+	b, p := aBooking(""), aPayment(aBooking(""), "")
+	c := store.Change{Key: word(), Fingerprint: word(), Booking: &b, Event: anEvent(""), History: &store.History{At: at(0)}}
+	for _, record := range []any{&b, &p, c.Event, c.History, &c.History.Cause} {
+		fill(record)
+	}
+	p.BookingID, p.UserID, p.PaymentIntentID = b.ID, b.UserID, b.PaymentIntentID
+	p.Refunds = []store.Refund{{ID: word(), Status: word()}}
+	p.Metadata = map[string]string{word(): word()}
+	b.Details = map[string]string{word(): word()}
+	b.Claims = []store.SeatClaim{{Slot: word(), Capacity: 1, Count: 1}}
+	c.Event.State, c.Event.BookingID, c.Event.Handlers = store.EventApplied, b.ID, []string{word()}
+	c.History.To = b.State
+	c.Payments, c.Claim = []store.Payment{p}, b.Claims
+	r := e.apply(c)
+
+	want := c.Next()
+	want.Seats = []store.Seat{{Slot: b.Claims[0].Slot, Number: 1}}
+	row := store.MergeEvent(nil, *c.Event)
+	line := *c.History
+	line.BookingID, line.Version = b.ID, 1
+	equal(e, view{
+		Booking: &want, BySession: &want, ByUser: []store.Booking{want}, History: []store.History{line},
+		Payments: c.Payments, OfBooking: c.Payments, OfUser: c.Payments, Event: &row, Events: []store.Event{row},
+	}, e.look(c))
+	equal(e, store.Result{Applied: true, Booking: &want, Payments: c.Payments, Event: &row}, r)
+	rows, _, err := e.Events(e.ctx, store.EventFilter{Type: row.Type}, store.Page{})
+	require.NoError(e, err)
+	equal(e, []store.Event{row}, rows)
+	require.NoError(e, e.RecordFailure(e.ctx, *c.Event, word(), false))
+	e.replayed(c)
+}
+
+func argumentsUntouched(e *env) {
+	make1 := func() store.Change {
+		c := fullChange(1)
+		c.Claim = append([]store.SeatClaim(nil), c.Booking.Claims...)
+		c.Payments = append([]store.Payment{aPayment(*c.Booking, "pi-0")}, c.Payments...)
+		c.Event.Handlers = []string{"mail", "*"} // not sorted
+		return c
+	}
+	c := make1()
+	read := *e.apply(c).Booking
+	equal(e, make1(), c, "the Change that was applied")
+	e.replayed(c)
+	equal(e, make1(), c, "the Change that was a replay")
+	make2 := func() store.Change {
+		c := step("key-2", read, func(b *store.Booking) { slices.Reverse(b.Seats) })
+		c.Release = append([]store.Seat(nil), c.Booking.Seats[:2]...)
+		return c
+	}
+	c = make2()
+	e.apply(c)
+	equal(e, make2(), c, "the Change that was applied to a stored booking")
+	c.Key = "key-3"
+	e.conflict(store.ConflictVersion, c)
+	c.Key = "key-2"
+	equal(e, make2(), c, "the Change that lost")
+
+	row, handlers := make1().Event, []string{"sms", "mail", "calendar"}
+	require.NoError(e, e.RecordFailure(e.ctx, *row, "x", false))
+	equal(e, make1().Event, row, "the event of RecordFailure")
+	require.NoError(e, e.RecordHandled(e.ctx, row.ID, handlers, false, at(1)))
+	equal(e, []string{"sms", "mail", "calendar"}, handlers, "the handlers of RecordHandled")
 }

@@ -25,6 +25,11 @@ func seatCases() []testCase {
 			run:    seatsReleased,
 		},
 		{
+			name:   "seats-freed-once",
+			reason: "a release that comes again, or late, frees nothing: the seat is another booking's by then",
+			run:    seatsFreedOnce,
+		},
+		{
 			name:   "seats-reclaimed",
 			reason: "a Change may release its seats and claim on the same slot: the released ones count as free",
 			run:    seatsReclaimed,
@@ -54,8 +59,8 @@ func seatsPicked(e *env) {
 		b := e.apply(claiming("k-"+id, id,
 			store.SeatClaim{Slot: "room", Capacity: 6, Count: count},
 			store.SeatClaim{Slot: "pool", Capacity: 3, Count: 1})).Booking
-		require.Equal(e, b.Seats, e.booking(id).Seats)
-		require.Len(e, b.Seats, count+1)
+		equal(e, b.Seats, e.booking(id).Seats)
+		length(e, b.Seats, count+1)
 		in := map[string]int{}
 		for _, s := range b.Seats {
 			require.False(e, taken[s], "seat %v is given twice", s)
@@ -64,10 +69,10 @@ func seatsPicked(e *env) {
 			require.GreaterOrEqual(e, s.Number, 1)
 			require.LessOrEqual(e, s.Number, map[string]int{"room": 6, "pool": 3}[s.Slot])
 		}
-		require.Equal(e, map[string]int{"room": count, "pool": 1}, in)
-		require.Len(e, b.Claims, 2, "what it needs is kept beside what it has")
+		equal(e, map[string]int{"room": count, "pool": 1}, in)
+		length(e, b.Claims, 2, "what it needs is kept beside what it has")
 	}
-	require.Len(e, taken, 9)
+	length(e, taken, 9)
 	e.claimable("room", 6, 0)
 	e.claimable("pool", 3, 0)
 }
@@ -81,7 +86,7 @@ func seatsAllOrNone(e *env) {
 		{{Slot: "room", Capacity: 3, Count: 2}, {Slot: "pool", Capacity: 2, Count: 2}},
 	} {
 		r := e.conflict(store.ConflictSeats, claiming("k-2", "b-2", claims...))
-		require.Nil(e, r.Booking)
+		empty(e, r.Booking)
 	}
 	e.claimable("room", 3, 1)
 	e.claimable("pool", 2, 2)
@@ -97,16 +102,16 @@ func seatsReleased(e *env) {
 		c := step("k-free-"+id, owner, func(b *store.Booking) { b.State = store.StateExpired })
 		c.Release = seat
 		freed := e.apply(c).Booking
-		require.Empty(e, freed.Seats)
-		require.Empty(e, e.booking(owner.ID).Seats)
+		empty(e, freed.Seats)
+		empty(e, e.booking(owner.ID).Seats)
 		owner = *e.apply(claiming("k-"+id, id, one...)).Booking
-		require.Equal(e, seat, owner.Seats)
+		equal(e, seat, owner.Seats)
 		// The one that lost it can go on without it, and can't have it back.
 		back := step("k-back-"+id, *freed, nil)
 		back.Claim = one
 		e.conflict(store.ConflictSeats, back)
 		back.Claim = nil
-		require.Empty(e, e.apply(back).Booking.Seats)
+		empty(e, e.apply(back).Booking.Seats)
 	}
 
 	// Some of several.
@@ -114,9 +119,36 @@ func seatsReleased(e *env) {
 	c := step("k-some", b, nil)
 	c.Release = b.Seats[1:2]
 	r := e.apply(c)
-	require.Equal(e, sorted([]store.Seat{b.Seats[0], b.Seats[2]}), sorted(r.Booking.Seats))
-	require.Equal(e, b.Seats[1:2], e.apply(claiming("k-next", "b-next", store.SeatClaim{Slot: "hall", Capacity: 3, Count: 1})).Booking.Seats)
+	equal(e, sorted([]store.Seat{b.Seats[0], b.Seats[2]}), sorted(r.Booking.Seats))
+	equal(e, b.Seats[1:2], e.apply(claiming("k-next", "b-next", store.SeatClaim{Slot: "hall", Capacity: 3, Count: 1})).Booking.Seats)
 	e.claimable("hall", 3, 0)
+}
+
+func seatsFreedOnce(e *env) {
+	one := store.SeatClaim{Slot: "room", Capacity: 1, Count: 1}
+	owner := *e.apply(claiming("k-1", "b-1", one)).Booking
+	free := func(key string, read store.Booking) store.Change {
+		c := step(key, read, func(b *store.Booking) { b.Seats = owner.Seats })
+		c.Release = owner.Seats
+		return c
+	}
+	freed := *e.apply(free("k-free", owner)).Booking
+	next := *e.apply(claiming("k-2", "b-2", one)).Booking
+	equal(e, owner.Seats, next.Seats)
+
+	kept := func(after string) {
+		e.Helper()
+		equal(e, next, e.booking("b-2"), "after %s the seat is its new owner's", after)
+		_, err := e.Apply(e.ctx, claiming("k-thief", "b-thief", one))
+		require.ErrorIs(e, err, store.ErrConflict, "after %s the seat is taken", after)
+	}
+	e.replayed(free("k-free", owner))
+	kept("the same release again")
+	e.conflict(store.ConflictVersion, free("k-late", owner))
+	kept("a release planned from the version before")
+	_, err := e.Apply(e.ctx, free("k-made-up", freed))
+	require.ErrorIs(e, err, store.ErrInvalid, "a release of a seat that the booking has no more")
+	kept("a release of a seat that the booking has no more")
 }
 
 func seatsReclaimed(e *env) {
@@ -129,8 +161,8 @@ func seatsReclaimed(e *env) {
 	for _, s := range r.Booking.Seats {
 		in[s.Slot]++
 	}
-	require.Equal(e, map[string]int{"room": 1, "hall": 2}, in)
-	require.Equal(e, *r.Booking, e.booking("b-1"))
+	equal(e, map[string]int{"room": 1, "hall": 2}, in)
+	equal(e, *r.Booking, e.booking("b-1"))
 	e.claimable("room", 2, 1)
 	e.claimable("hall", 5, 3)
 }
@@ -141,17 +173,17 @@ func seatsKept(e *env) {
 	for i, state := range []store.State{store.StateCancelled, store.StateConflicted, store.StateRefunded} {
 		c := step(name("k-state", i), b, func(b *store.Booking) { b.State, b.Claims = state, nil })
 		b = *e.apply(c).Booking
-		require.Equal(e, seats, sorted(b.Seats))
+		equal(e, seats, sorted(b.Seats))
 	}
 	// One more beside those it has.
 	c := step("k-more", b, nil)
 	c.Claim = []store.SeatClaim{{Slot: "room", Capacity: 4, Count: 1}}
 	b = *e.apply(c).Booking
-	require.Len(e, b.Seats, 3)
+	length(e, b.Seats, 3)
 	for _, s := range seats {
 		require.Contains(e, b.Seats, s)
 	}
-	require.Equal(e, b, e.booking("b-1"))
+	equal(e, b, e.booking("b-1"))
 	e.claimable("room", 4, 1)
 }
 
@@ -195,7 +227,7 @@ func seatsRead(e *env) {
 		c := step("k-3", b, func(b *store.Booking) { b.Seats = seats })
 		_, err := e.Apply(e.ctx, c)
 		require.ErrorIs(e, err, store.ErrInvalid, what)
-		require.Equal(e, b, e.booking("b-1"), what)
+		equal(e, b, e.booking("b-1"), what)
 	}
 	steal := step("k-3", b, func(b *store.Booking) { b.Seats = other })
 	steal.Release = other

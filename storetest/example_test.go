@@ -11,11 +11,11 @@ import (
 // The whole test of an adapter, here of store/memory, which has nothing to open
 // again: the database is the store.
 func ExampleRun() {
-	TestStore := func(t *testing.T) {
-		storetest.Run(t, storetest.Harness{
-			Open:   func(t *testing.T) store.Store { return new(memory.Store) },
-			Reopen: func(t *testing.T, s store.Store) store.Store { return s },
-		})
+	harness := storetest.Harness{
+		Open:   func(t testing.TB) store.Store { return new(memory.Store) },
+		Reopen: func(t testing.TB, s store.Store) store.Store { return s },
 	}
-	_ = TestStore // go test calls it
+	TestStore := func(t *testing.T) { storetest.Run(t, harness) }
+	BenchmarkStore := func(b *testing.B) { storetest.Bench(b, harness) }
+	_, _ = TestStore, BenchmarkStore // go test calls them
 }

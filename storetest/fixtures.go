@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/store"
@@ -89,9 +89,9 @@ func step(key string, read store.Booking, edit func(b *store.Booking)) store.Cha
 func (e *env) apply(c store.Change) store.Result {
 	e.Helper()
 	r, err := e.Apply(e.ctx, c)
-	require.NoError(e, err, "key %q", c.Key)
+	require.NoError(e, err, "the Change with key %q", c.Key)
 	require.True(e, r.Applied, "the Change with key %q is new and must be applied", c.Key)
-	require.Empty(e, r.Conflict)
+	empty(e, r.Conflict)
 	if c.Booking != nil {
 		require.NotNil(e, r.Booking, "the Result of a Change of a booking has the booking")
 	}
@@ -105,9 +105,9 @@ func (e *env) apply(c store.Change) store.Result {
 func (e *env) replayed(c store.Change) store.Result {
 	e.Helper()
 	r, err := e.Apply(e.ctx, c)
-	require.NoError(e, err, "key %q", c.Key)
+	require.NoError(e, err, "the Change with key %q, which was applied before", c.Key)
 	require.False(e, r.Applied, "the key %q was applied before", c.Key)
-	require.Empty(e, r.Conflict)
+	empty(e, r.Conflict)
 	return r
 }
 
@@ -115,10 +115,18 @@ func (e *env) replayed(c store.Change) store.Result {
 func (e *env) conflict(over store.Conflict, c store.Change) store.Result {
 	e.Helper()
 	r, err := e.Apply(e.ctx, c)
-	require.ErrorIs(e, err, store.ErrConflict)
-	require.False(e, r.Applied, "a Change that lost is not applied")
-	require.Equal(e, over, r.Conflict, "what the conflict is over")
+	require.ErrorIs(e, err, store.ErrConflict, "the Change with key %q must lose over the %s (applied: %t)", c.Key, over, r.Applied)
+	require.False(e, r.Applied, "the Change with key %q lost, so it is not applied", c.Key)
+	equal(e, over, r.Conflict, "what the Change with key %q lost over", c.Key)
 	return r
+}
+
+// bookingID is that of the Result's booking, empty if it has none.
+func bookingID(r store.Result) string {
+	if r.Booking == nil {
+		return ""
+	}
+	return r.Booking.ID
 }
 
 // booking reads a booking that must be there.
@@ -231,7 +239,7 @@ func sorted(seats []store.Seat) []store.Seat {
 func equalBooking(e *env, want, got store.Booking, msg ...any) {
 	e.Helper()
 	want.Seats, got.Seats = sorted(want.Seats), sorted(got.Seats)
-	require.Equal(e, want, got, msg...)
+	equal(e, want, got, msg...)
 }
 
 // outcome is what one caller of a race got.
@@ -253,8 +261,10 @@ func race(n int, try func(i int) (store.Result, error)) []outcome {
 		go func() {
 			defer done.Done()
 			<-start
-			r, err := try(i)
-			got[i] = outcome{r, err}
+			got[i].err = guard(func() (err error) {
+				got[i].result, err = try(i)
+				return err
+			})
 		}()
 	}
 	runtime.Gosched()
@@ -263,23 +273,54 @@ func race(n int, try func(i int) (store.Result, error)) []outcome {
 	return got
 }
 
-// winners returns which callers of a race applied their Change, and fails for a
-// loser that got anything else than ErrConflict.
+// guard makes an error of a panic, which in a goroutine would end all cases.
+func guard(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
+}
+
+// winners returns which callers of a race applied their Change, and fails if a
+// loser got anything else than ErrConflict.
 func (e *env) winners(got []outcome) []int {
 	e.Helper()
 	var won []int
+	var wrong []string
 	for i, o := range got {
 		switch {
 		case o.err == nil && o.result.Applied:
 			won = append(won, i)
 		case o.err == nil:
-			require.Fail(e, "a caller with a key of its own got a replay", "caller %d", i)
-		default:
-			assert.ErrorIs(e, o.err, store.ErrConflict, "caller %d: the loser of a race gets ErrConflict and nothing rawer", i)
-			assert.False(e, o.result.Applied, "caller %d: a loser is not applied", i)
+			wrong = append(wrong, fmt.Sprintf("caller %d, with a key of its own, got a replay", i))
+		case !errors.Is(o.err, store.ErrConflict):
+			wrong = append(wrong, fmt.Sprintf("caller %d got: %v", i, o.err))
+		case o.result.Applied:
+			wrong = append(wrong, fmt.Sprintf("caller %d got ErrConflict and Applied", i))
 		}
 	}
+	if len(wrong) > 0 {
+		require.Fail(e, "the loser of a race gets ErrConflict and nothing rawer",
+			"%d of %d callers got something else; %s", len(wrong), len(got), wrong[0])
+	}
 	return won
+}
+
+// replays returns which of the callers, who all came with one key, made the
+// Change: exactly one. The others must have got a replay.
+func (e *env) replays(got []outcome) (winner int) {
+	e.Helper()
+	var won []int
+	for i, o := range got {
+		require.NoError(e, o.err, "caller %d: the same key is a replay and never a conflict", i)
+		if o.result.Applied {
+			won = append(won, i)
+		}
+	}
+	length(e, won, 1, "callers that were told that they made the Change")
+	return won[0]
 }
 
 func name(prefix string, n int) string { return fmt.Sprintf("%s-%03d", prefix, n) }

@@ -28,7 +28,7 @@ type mutant struct {
 
 func mutants() []mutant {
 	return slices.Concat(changeMutants(), keyMutants(), raceMutants(), intentMutants(), idMutants(), seatMutants(),
-		readMutants(), listMutants(), eventMutants(), contextMutants(), recordMutants(), reopenMutants(), joinMutants())
+		readMutants(), listMutants(), eventMutants(), mergeMutants(), contextMutants(), recordMutants(), reopenMutants(), joinMutants())
 }
 
 const nothingLeft = "nothing-left-version nothing-left-new-booking nothing-left-intent nothing-left-seats"
@@ -110,6 +110,24 @@ func changeMutants() []mutant {
 			}),
 		},
 		{
+			name: "a lost Change waits for its chance", caught: "conflict-never-late",
+			open: over(func(s *broken, sound store.Store) {
+				var waiting []store.Change
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					r, err := sound.Apply(ctx, c)
+					if errors.Is(err, store.ErrConflict) {
+						waiting = append(waiting, c)
+					}
+					if r.Applied {
+						for _, c := range waiting {
+							_, _ = sound.Apply(ctx, c)
+						}
+					}
+					return r, err
+				}
+			}),
+		},
+		{
 			name: "forgets the ledger row of a booking", caught: "change-whole",
 			open: over(func(s *broken, sound store.Store) {
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
@@ -142,6 +160,19 @@ func changeMutants() []mutant {
 			open: func() store.Store {
 				return &halfVisible{Store: new(memory.Store), hidden: map[string]bool{}, early: true}
 			},
+		},
+		{
+			name: "a Result is read in two steps", caught: "change-readers",
+			open: over(func(s *broken, sound store.Store) {
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					r, err := sound.Apply(ctx, c)
+					time.Sleep(halfTime)
+					if !r.Applied && r.Booking != nil {
+						r.Payments, _, _ = sound.PaymentsByBooking(ctx, r.Booking.ID, store.Page{})
+					}
+					return r, err
+				}
+			}),
 		},
 		{
 			name: "an invalid Change is a raw error of the database", caught: "nothing-left-invalid errors-kinds",
@@ -255,6 +286,9 @@ type halfVisible struct {
 const halfTime = 2 * time.Millisecond
 
 func (s *halfVisible) Apply(ctx context.Context, c store.Change) (store.Result, error) {
+	if b, _ := s.Store.Booking(ctx, c.Booking.ID); b.Version != c.Booking.Version {
+		return s.Store.Apply(ctx, c) // which refuses it
+	}
 	s.mu.Lock()
 	if s.early && c.Event != nil {
 		s.events = append(s.events, *c.Event)
@@ -378,7 +412,7 @@ func keyMutants() []mutant {
 			}),
 		},
 		{
-			name: "never compares fingerprints", caught: "key-fingerprint checks-in-order",
+			name: "never compares fingerprints", caught: "key-fingerprint checks-in-order race-key-fingerprints",
 			open: over(func(s *broken, sound store.Store) {
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
 					c.Fingerprint = ""
@@ -394,6 +428,21 @@ func keyMutants() []mutant {
 						return store.Result{Applied: true, Event: c.Event}, nil
 					}
 					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "a delivery that lost keeps its booking", caught: "race-key-plans key-ledger-only",
+			open: over(func(s *broken, sound store.Store) {
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					r, err := sound.Apply(ctx, c)
+					if err == nil && !r.Applied && c.Booking != nil {
+						half := c
+						half.Key += "-half"
+						half.Event = nil
+						_, _ = sound.Apply(ctx, half)
+					}
+					return r, err
 				}
 			}),
 		},
@@ -417,7 +466,7 @@ func keyMutants() []mutant {
 func raceMutants() []mutant {
 	return []mutant{
 		{
-			name: "looks the key up, then writes", caught: "race-key race-key-ledger-only",
+			name: "looks the key up, then writes", caught: "race-key race-key-ledger-only race-key-plans",
 			open: over(func(s *broken, sound store.Store) {
 				var mu sync.Mutex
 				var both gate
@@ -435,6 +484,48 @@ func raceMutants() []mutant {
 							c.Key = fmt.Sprintf("%s-again-%d", c.Key, n)
 						}
 					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "compares fingerprints, then looks who has the key", caught: "race-key-fingerprints",
+			open: over(func(s *broken, sound store.Store) {
+				var mu sync.Mutex
+				stored, looked := map[string]string{}, map[string]bool{}
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					mu.Lock()
+					was := stored[c.Key]
+					looked[c.Fingerprint] = true
+					mu.Unlock()
+					if was != "" && c.Fingerprint != "" && was != c.Fingerprint {
+						return store.Result{}, store.ErrMismatch
+					}
+					until(func() bool {
+						mu.Lock()
+						defer mu.Unlock()
+						return len(looked) > 1
+					})
+					mu.Lock()
+					stored[c.Key] = cmp.Or(stored[c.Key], c.Fingerprint)
+					mu.Unlock()
+					c.Fingerprint = ""
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "a busy database is a conflict", caught: "race-strangers race-five-seats race-event",
+			open: over(func(s *broken, sound store.Store) {
+				var mu sync.Mutex // held by the one that writes
+				var lost atomic.Int32
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					if !mu.TryLock() {
+						lost.Add(1)
+						return store.Result{Conflict: store.ConflictVersion}, store.ErrConflict
+					}
+					defer mu.Unlock()
+					until(func() bool { return lost.Load() >= callers-4 })
 					return sound.Apply(ctx, c)
 				}
 			}),
@@ -465,7 +556,7 @@ func raceMutants() []mutant {
 			}),
 		},
 		{
-			name: "looks the intent up, then writes", caught: "race-intent",
+			name: "looks the intent up, then writes", caught: "race-intent race-intent-stored",
 			open: over(func(s *broken, sound store.Store) {
 				var both gate
 				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
@@ -474,8 +565,81 @@ func raceMutants() []mutant {
 							return sound.Apply(ctx, c) // which refuses it
 						}
 					}
-					both.pass()
+					if len(c.Payments) > 0 {
+						both.pass()
+					}
 					return withoutIntents(ctx, sound, c)
+				}
+			}),
+		},
+		{
+			name: "looks at the intents of new bookings only", caught: "race-intent-stored intent-owner nothing-left-intent",
+			open: over(func(s *broken, sound store.Store) {
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					if c.Booking != nil && c.Booking.Version > 0 {
+						return withoutIntents(ctx, sound, c)
+					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "two orders are a deadlock", caught: "race-two-intents race-two-slots",
+			open: over(func(s *broken, sound store.Store) {
+				var mu sync.Mutex
+				first := map[string]int{} // what those at work took first
+				var met atomic.Bool
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					var took string
+					switch {
+					case len(c.Payments) > 1:
+						took = c.Payments[0].PaymentIntentID
+					case len(c.Claim) > 1:
+						took = c.Claim[0].Slot
+					default:
+						return sound.Apply(ctx, c)
+					}
+					mu.Lock()
+					first[took]++
+					if len(first) > 1 {
+						met.Store(true)
+					}
+					mu.Unlock()
+					until(met.Load)
+					if met.Load() {
+						return store.Result{}, errors.New("deadlock detected (40P01)")
+					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "takes a seat, and gives up when another took the next", caught: "race-seat-pairs",
+			open: over(func(s *broken, sound store.Store) {
+				var both gate
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					if len(c.Claim) > 0 && c.Claim[0].Count > 1 {
+						if both.pass(); both.open.Load() {
+							return store.Result{Conflict: store.ConflictSeats}, store.ErrConflict
+						}
+					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "a Change that lost frees its seats all the same", caught: "race-release seats-freed-once nothing-left-version nothing-left-intent",
+			open: over(func(s *broken, sound store.Store) {
+				var o owners
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					r, err := sound.Apply(ctx, c)
+					if err == nil {
+						o.note(r.Booking)
+					} else if len(c.Release) > 0 {
+						until(func() bool { return o.of(c.Release[0]) != c.Booking.ID }) // somebody else has it
+						o.free(sound, c.Release)
+					}
+					return r, err
 				}
 			}),
 		},
@@ -505,9 +669,7 @@ func raceMutants() []mutant {
 					}
 					defer mu.Unlock()
 					// It is slow: nearly all the others come meanwhile.
-					for end := time.Now().Add(400 * time.Millisecond); lost.Load() < callers-4 && time.Now().Before(end); {
-						time.Sleep(50 * time.Microsecond)
-					}
+					until(func() bool { return lost.Load() >= callers-4 })
 					return sound.Apply(ctx, c)
 				}
 			}),
@@ -554,6 +716,33 @@ func raceMutants() []mutant {
 					defer mu.Unlock()
 					both.pass()
 					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "a failure is written over what came since it read the row", caught: "race-event-news",
+			open: over(func(s *broken, sound store.Store) {
+				var reading, over atomic.Bool
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					until(reading.Load)
+					return sound.Apply(ctx, c)
+				}
+				s.failure = func(ctx context.Context, e store.Event, reason string, dead bool) error {
+					read, err := sound.Event(ctx, e.ID)
+					if err == nil && read.State != store.EventDone {
+						reading.Store(true)
+						until(func() bool {
+							now, _ := sound.Event(ctx, e.ID)
+							return now.State == store.EventDone
+						})
+						over.Store(true)
+					}
+					return sound.RecordFailure(ctx, e, reason, dead)
+				}
+				s.event = func(e *store.Event) {
+					if over.Load() {
+						e.State = store.EventFailed
+					}
 				}
 			}),
 		},
@@ -626,6 +815,30 @@ func intentMutants() []mutant {
 			name: "one payment for each booking", caught: "payments-two payments-replaced",
 			open: over(func(s *broken, _ store.Store) {
 				s.result = func(_ store.Change, r *store.Result) { r.Payments = r.Payments[:min(1, len(r.Payments))] }
+			}),
+		},
+		{
+			name: "a Result has the first page of payments", caught: "payments-many",
+			open: over(func(s *broken, _ store.Store) {
+				s.result = func(_ store.Change, r *store.Result) {
+					r.Payments = r.Payments[:min(store.DefaultLimit, len(r.Payments))]
+				}
+			}),
+		},
+		{
+			name: "a Result has the largest page of payments", caught: "payments-many",
+			open: over(func(s *broken, _ store.Store) {
+				s.result = func(_ store.Change, r *store.Result) { r.Payments = r.Payments[:min(store.MaxLimit, len(r.Payments))] }
+			}),
+		},
+		{
+			name: "a conflict brings no ledger row", caught: "conflict-brings-booking",
+			open: over(func(s *broken, _ store.Store) {
+				s.result = func(_ store.Change, r *store.Result) {
+					if r.Conflict != "" {
+						r.Event = nil
+					}
+				}
 			}),
 		},
 		{
@@ -711,6 +924,12 @@ func idMutants() []mutant {
 			}
 			return s
 		}},
+		{"cuts ids at a separator", "ids-prefix", func(s string) string {
+			if i := strings.IndexAny(s, "/:#|.\x1f"); i > 0 {
+				return s[:i]
+			}
+			return s
+		}},
 		{"takes digits for a number", "ids-special", func(s string) string {
 			if n, err := strconv.Atoi(s); err == nil {
 				return strconv.Itoa(n)
@@ -745,11 +964,79 @@ func idMutants() []mutant {
 			})
 		}
 	}
-	return all
+	// joined keeps pairs of an id and a number under one name, where others find them.
+	type joined map[string]string
+	taken := func(j joined, id string, n int64) bool {
+		name := id + strconv.FormatInt(n, 10)
+		if j[name] == "" {
+			j[name] = id
+		}
+		return j[name] != id
+	}
+	return append(all,
+		mutant{
+			name: "joins a slot and the number of its seat", caught: "ids-prefix",
+			open: over(func(s *broken, sound store.Store) {
+				seats := joined{}
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					for _, claim := range c.Claim {
+						for n := range claim.Capacity {
+							if taken(seats, claim.Slot, int64(n+1)) {
+								return store.Result{Conflict: store.ConflictSeats}, store.ErrConflict
+							}
+						}
+					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		mutant{
+			name: "joins a booking and its version", caught: "ids-prefix",
+			open: over(func(s *broken, sound store.Store) {
+				versions := joined{}
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					if c.Booking != nil && taken(versions, c.Booking.ID, c.Booking.Version+1) {
+						return store.Result{Conflict: store.ConflictVersion}, store.ErrConflict
+					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+	)
 }
 
 func seatMutants() []mutant {
 	return []mutant{
+		{
+			name: "a replay frees its seats once more", caught: "seats-freed-once",
+			open: over(func(s *broken, sound store.Store) {
+				var o owners
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					r, err := sound.Apply(ctx, c)
+					if r.Applied {
+						o.note(r.Booking)
+					} else if err == nil {
+						o.free(sound, c.Release)
+					}
+					return r, err
+				}
+			}),
+		},
+		{
+			name: "frees seats whoever has them", caught: "seats-freed-once seats-read",
+			open: over(func(s *broken, sound store.Store) {
+				var o owners
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					r, err := sound.Apply(ctx, c)
+					if r.Applied {
+						o.note(r.Booking)
+					} else if errors.Is(err, store.ErrInvalid) {
+						o.free(sound, c.Release)
+					}
+					return r, err
+				}
+			}),
+		},
 		{
 			name: "seats are numbered from 0", caught: "seats-picked",
 			open: over(func(s *broken, _ store.Store) {
@@ -905,6 +1192,10 @@ func readMutants() []mutant {
 			open: func() store.Store { return &sessions{Store: new(memory.Store), ever: nil} },
 		},
 		{
+			name: "finds a booking by any session that a payment of it ever had", caught: "booking-by-session",
+			open: func() store.Store { return &sessions{Store: new(memory.Store), ever: map[string]string{}, paid: true} },
+		},
+		{
 			name: "history by time", caught: "history-complete",
 			open: over(func(s *broken, _ store.Store) {
 				s.history = func(h []store.History) {
@@ -979,11 +1270,18 @@ func (s *lagging) RecordHandled(ctx context.Context, id string, handlers []strin
 type sessions struct {
 	store.Store
 	ever map[string]string
+	paid bool // of payments
 }
 
 func (s *sessions) Apply(ctx context.Context, c store.Change) (store.Result, error) {
 	r, err := s.Store.Apply(ctx, c)
-	if err == nil && c.Booking != nil && s.ever != nil {
+	switch {
+	case err != nil || c.Booking == nil || s.ever == nil:
+	case s.paid:
+		for _, p := range c.Payments {
+			s.ever[p.SessionID] = p.BookingID
+		}
+	default:
 		s.ever[c.Booking.SessionID] = c.Booking.ID
 	}
 	return r, err
@@ -1011,6 +1309,16 @@ func listMutants() []mutant {
 		}
 		rows, _, err := fetch(store.Page{Limit: store.MaxLimit})
 		return rows, err
+	}
+	// second spoils all rows of a page but the first.
+	second := func(name string, spoil func(row any) any) mutant {
+		return mutant{name: name, caught: "list-whole", open: lists(func(p store.Page, fetch fetch) ([]any, string, error) {
+			rows, next, err := fetch(p)
+			for i := 1; i < len(rows); i++ {
+				rows[i] = spoil(rows[i])
+			}
+			return rows, next, err
+		})}
 	}
 	return []mutant{
 		{
@@ -1111,6 +1419,27 @@ func listMutants() []mutant {
 				return fetch(p)
 			}),
 		},
+		second("a list has the seats of its first booking only", func(row any) any {
+			if b, ok := row.(store.Booking); ok {
+				b.Seats = nil
+				return b
+			}
+			return row
+		}),
+		second("a list has the refunds of its first payment only", func(row any) any {
+			if p, ok := row.(store.Payment); ok {
+				p.Refunds = nil
+				return p
+			}
+			return row
+		}),
+		second("a list has the handlers of its first event only", func(row any) any {
+			if e, ok := row.(store.Event); ok {
+				e.Handlers = nil
+				return e
+			}
+			return row
+		}),
 		{
 			name: "lists fold the case of the user", caught: "list-own",
 			open: over(func(s *broken, _ store.Store) {
@@ -1283,6 +1612,152 @@ func eventMutants() []mutant {
 	}
 }
 
+// mergeMutants merge ledger rows by rules of their own: one rule of MergeEvent,
+// MergeFailure or MergeHandled is missing in each.
+func mergeMutants() []mutant {
+	type rules struct {
+		name    string
+		event   func(old *store.Event, e store.Event, right store.Event) store.Event
+		failure func(old *store.Event, e store.Event, right store.Event) store.Event
+		handled func(old store.Event, right store.Event) store.Event
+	}
+	var all []mutant
+	for _, m := range []rules{
+		{name: "a Change without a payload erases it", event: func(_ *store.Event, e, right store.Event) store.Event {
+			right.Payload = e.Payload
+			return right
+		}},
+		{name: "a Change without a booking forgets the event's", event: func(_ *store.Event, e, right store.Event) store.Event {
+			right.BookingID = e.BookingID
+			return right
+		}},
+		{name: "a Change replaces the handlers", event: func(_ *store.Event, e, right store.Event) store.Event {
+			right.Handlers = slices.Clone(e.Handlers)
+			return right
+		}},
+		{name: "an event that was applied is ignored after all", event: func(_ *store.Event, e, right store.Event) store.Event {
+			right.State = e.State
+			return right
+		}},
+		{name: "done is done again, for another reason", event: func(_ *store.Event, e, right store.Event) store.Event {
+			right.Reason = e.Reason
+			return right
+		}},
+		{name: "ignored is for ever", event: func(old *store.Event, _, right store.Event) store.Event {
+			if old != nil && old.State == store.EventIgnored {
+				right.State = store.EventIgnored
+			}
+			return right
+		}},
+		{name: "a failure without a payload erases it", failure: func(_ *store.Event, e, right store.Event) store.Event {
+			right.Payload = e.Payload
+			return right
+		}},
+		{name: "a failure without a booking forgets the event's", failure: func(_ *store.Event, e, right store.Event) store.Event {
+			right.BookingID = e.BookingID
+			return right
+		}},
+		{name: "a failure forgets the handlers", failure: func(_ *store.Event, _, right store.Event) store.Event {
+			right.Handlers = nil
+			return right
+		}},
+		{name: "a failure keeps the first reason", failure: func(old *store.Event, _, right store.Event) store.Event {
+			if old != nil {
+				right.Reason = cmp.Or(old.Reason, right.Reason)
+			}
+			return right
+		}},
+		{name: "an event that was applied cannot fail any more", failure: func(old *store.Event, _, right store.Event) store.Event {
+			if old != nil && old.State == store.EventApplied {
+				right.State, right.Reason = old.State, old.Reason
+			}
+			return right
+		}},
+		{name: "a handler of a dead event revives it", handled: func(old, right store.Event) store.Event {
+			if old.State == store.EventDead {
+				right.State = store.EventApplied
+			}
+			return right
+		}},
+		{name: "what is done by its handlers keeps the failure's reason", handled: func(old, right store.Event) store.Event {
+			right.Reason = old.Reason
+			return right
+		}},
+	} {
+		all = append(all, mutant{name: m.name, caught: "event-every-turn", open: over(func(s *broken, sound store.Store) {
+			rows := map[string]store.Event{} // as they are by these rules
+			old := func(id string) *store.Event {
+				if row, ok := rows[id]; ok {
+					return &row
+				}
+				return nil
+			}
+			s.event = func(e *store.Event) {
+				if row, ok := rows[e.ID]; ok {
+					*e = row.Clone()
+				}
+			}
+			s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+				r, err := sound.Apply(ctx, c)
+				if r.Applied && c.Event != nil {
+					was := old(c.Event.ID)
+					row := store.MergeEvent(was, *c.Event)
+					if m.event != nil {
+						row = m.event(was, c.Event.Clone(), row)
+					}
+					rows[row.ID] = row
+				}
+				return r, err
+			}
+			s.failure = func(ctx context.Context, e store.Event, reason string, dead bool) error {
+				was := old(e.ID)
+				row := store.MergeFailure(was, e, reason, dead)
+				if m.failure != nil {
+					row = m.failure(was, e.Clone(), row)
+				}
+				rows[row.ID] = row
+				return sound.RecordFailure(ctx, e, reason, dead)
+			}
+			s.handled = func(ctx context.Context, id string, handlers []string, done bool, at time.Time) error {
+				if was := old(id); was != nil {
+					row := store.MergeHandled(*was, handlers, done)
+					row.UpdatedAt = store.Time(at)
+					if m.handled != nil {
+						row = m.handled(*was, row)
+					}
+					rows[id] = row
+				}
+				return sound.RecordHandled(ctx, id, handlers, done, at)
+			}
+		})})
+	}
+	return append(all, mutant{
+		name: "an event's booking must exist", caught: "event-every-turn key-ledger-only failure-recorded",
+		open: over(func(s *broken, sound store.Store) {
+			exists := func(ctx context.Context, id string) error {
+				if _, err := sound.Booking(ctx, id); id != "" && err != nil {
+					return errors.New("FOREIGN KEY constraint failed (787)")
+				}
+				return nil
+			}
+			s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+				if c.Event != nil && c.Booking == nil {
+					if err := exists(ctx, c.Event.BookingID); err != nil {
+						return store.Result{}, err
+					}
+				}
+				return sound.Apply(ctx, c)
+			}
+			s.failure = func(ctx context.Context, e store.Event, reason string, dead bool) error {
+				if err := exists(ctx, e.BookingID); err != nil {
+					return err
+				}
+				return sound.RecordFailure(ctx, e, reason, dead)
+			}
+		}),
+	})
+}
+
 func contextMutants() []mutant {
 	return []mutant{
 		{
@@ -1298,6 +1773,47 @@ func contextMutants() []mutant {
 						return store.Result{}, ctx.Err()
 					}
 					return r, err
+				}
+			}),
+		},
+		{
+			name: "commits after the call, while its context lasts", caught: "context-ends-after",
+			open: func() store.Store {
+				j := &journal{Store: new(memory.Store)}
+				return wrapped(j, func(s *broken, _ store.Store) {
+					commit, last := func() error { return nil }, context.Background()
+					s.ctx = func(ctx context.Context) context.Context {
+						if last.Err() == nil {
+							_ = commit()
+						}
+						commit = func() error { return nil }
+						return ctx
+					}
+					s.apply = func(ctx context.Context, c store.Change) (r store.Result, err error) {
+						var tx store.Store
+						tx, commit, _ = j.join()
+						last = ctx
+						return tx.Apply(ctx, c)
+					}
+				})
+			},
+		},
+		{
+			name: "a call that gives up keeps the lock", caught: "context-ends-in-race",
+			open: over(func(s *broken, sound store.Store) {
+				lock := make(chan struct{}, 1)
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					select {
+					case lock <- struct{}{}:
+						defer func() { <-lock }()
+						time.Sleep(halfTime)
+						return sound.Apply(ctx, c)
+					case <-ctx.Done():
+						go func() { lock <- struct{}{} }() // who gives it back?
+						return store.Result{}, ctx.Err()
+					case <-time.After(400 * time.Millisecond):
+						return store.Result{}, errors.New("database is locked (5)")
+					}
 				}
 			}),
 		},
@@ -1342,6 +1858,78 @@ func contextMutants() []mutant {
 
 func recordMutants() []mutant {
 	all := []mutant{
+		{
+			name: "knows today's states only", caught: "record-longest",
+			open: over(func(s *broken, sound store.Store) {
+				s.apply = func(ctx context.Context, c store.Change) (store.Result, error) {
+					if c.Booking != nil && len(c.Booking.State) > len(store.StateConflicted) {
+						return store.Result{}, errors.New("invalid input value for enum state")
+					}
+					return sound.Apply(ctx, c)
+				}
+			}),
+		},
+		{
+			name: "a currency has three letters", caught: "record-longest",
+			open: over(func(s *broken, _ store.Store) {
+				s.payment = func(p *store.Payment) { p.Currency = p.Currency[:min(3, len(p.Currency))] }
+			}),
+		},
+		{
+			name: "a cause has 64 bytes", caught: "record-longest",
+			open: over(func(s *broken, _ store.Store) {
+				s.history = func(h []store.History) {
+					for i := range h {
+						h[i].Cause.By = h[i].Cause.By[:min(64, len(h[i].Cause.By))]
+					}
+				}
+			}),
+		},
+		{
+			name: "a payload has 65,535 bytes", caught: "record-values",
+			open: over(func(s *broken, _ store.Store) {
+				s.event = func(e *store.Event) { e.Payload = e.Payload[:min(1<<16-1, len(e.Payload))] }
+			}),
+		},
+		{
+			name: "refunds are ordered by id", caught: "record-values",
+			open: over(func(s *broken, _ store.Store) {
+				s.payment = func(p *store.Payment) {
+					slices.SortFunc(p.Refunds, func(a, b store.Refund) int { return cmp.Compare(a.ID, b.ID) })
+				}
+			}),
+		},
+		{
+			name: "details fold the case of their keys", caught: "record-values",
+			open: over(func(s *broken, _ store.Store) {
+				s.booking = func(b *store.Booking) {
+					for key := range b.Details {
+						if lower := strings.ToLower(key); lower != key {
+							b.Details[lower] = b.Details[key]
+							delete(b.Details, key)
+						}
+					}
+				}
+			}),
+		},
+		{
+			name: "1970 is no time", caught: "record-times",
+			open: over(func(s *broken, _ store.Store) {
+				s.booking = func(b *store.Booking) {
+					if b.HoldUntil.Equal(time.UnixMilli(0)) {
+						b.HoldUntil = time.Time{}
+					}
+				}
+			}),
+		},
+		{
+			name: "counts the version on in the caller's booking", caught: "arguments-untouched",
+			open: func() store.Store { return &untidy{new(memory.Store)} },
+		},
+		{
+			name: "sorts the caller's handlers", caught: "arguments-untouched",
+			open: func() store.Store { return &untidy{new(memory.Store)} },
+		},
 		{
 			name: "no details are an empty map", caught: "record-minimal",
 			open: over(func(s *broken, _ store.Store) {
@@ -1405,7 +1993,7 @@ func recordMutants() []mutant {
 	// For every field of every record a store that loses it.
 	lost := func(record, field string, set func(s *broken)) {
 		all = append(all, mutant{
-			name: "loses " + record + "." + field, caught: "record-every-field",
+			name: fmt.Sprintf("loses a field of a %s (%s)", record, field), caught: "record-every-field",
 			open: over(func(s *broken, _ store.Store) { set(s) }),
 		})
 	}
@@ -1434,6 +2022,22 @@ func recordMutants() []mutant {
 		})
 	})
 	return all
+}
+
+// untidy works on what the caller gave it.
+type untidy struct{ store.Store }
+
+func (s *untidy) Apply(ctx context.Context, c store.Change) (store.Result, error) {
+	r, err := s.Store.Apply(ctx, c)
+	if r.Applied && c.Booking != nil {
+		c.Booking.Version++
+	}
+	return r, err
+}
+
+func (s *untidy) RecordHandled(ctx context.Context, id string, handlers []string, done bool, at time.Time) error {
+	slices.Sort(handlers)
+	return s.Store.RecordHandled(ctx, id, handlers, done, at)
 }
 
 func floated(n int64) int64 {

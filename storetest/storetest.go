@@ -2,30 +2,32 @@ package storetest
 
 import (
 	"context"
+	"regexp"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/carevia/stripebooking/store"
 )
 
-// Harness is how the suite gets at an adapter.
+// Harness is how the suite gets at an adapter, for Run and for Bench.
 type Harness struct {
 	// Open returns a store on a database of its own, empty and with its schema
 	// in place. Whatever must be closed is closed with t.Cleanup. Required.
-	Open func(t *testing.T) store.Store
+	Open func(t testing.TB) store.Store
 
 	// Reopen returns another handle on the database of s, a store that Open or
 	// Reopen returned, as a process that starts later would open it: nothing
 	// that lives in s may be shared. s stays in use beside it. A store that
 	// forgets when the process ends returns s itself. Required.
-	Reopen func(t *testing.T, s store.Store) store.Store
+	Reopen func(t testing.TB, s store.Store) store.Store
 
 	// Join begins a transaction of the caller's on the database of s and
 	// returns a store that works in it, and what ends it. It adds the cases
 	// named join-…; leave it nil where there is no transaction to join. While
 	// the transaction is open the suite uses no other handle.
-	Join func(t *testing.T, s store.Store) (joined store.Store, commit, rollback func() error)
+	Join func(t testing.TB, s store.Store) (joined store.Store, commit, rollback func() error)
 }
 
 // Run runs every case against the adapter, each as a subtest on a database of
@@ -76,7 +78,10 @@ func (c testCase) against(t tb, h hooks) {
 			failed = f.Failed()
 		}
 		if failed {
-			t.Logf("storetest: case %q: %s", c.name, c.reason)
+			t.Logf("storetest: case %s: %s", c.name, c.reason)
+		}
+		if t, ok := t.(testing.TB); ok && failed {
+			t.Logf("storetest: once more, alone: go test -run '^%s$'", strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^"))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), caseTimeout)
@@ -93,7 +98,7 @@ type tb interface {
 	FailNow()
 }
 
-// hooks is a Harness whose *testing.T is already filled in.
+// hooks is a Harness whose testing.TB is already filled in.
 type hooks struct {
 	open   func() store.Store
 	reopen func(store.Store) store.Store

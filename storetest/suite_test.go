@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,9 +19,9 @@ import (
 // has nothing wrong.
 func TestSound(t *testing.T) {
 	Run(t, Harness{
-		Open:   func(*testing.T) store.Store { return &journal{Store: new(memory.Store)} },
-		Reopen: func(_ *testing.T, s store.Store) store.Store { return s },
-		Join: func(_ *testing.T, s store.Store) (store.Store, func() error, func() error) {
+		Open:   func(testing.TB) store.Store { return &journal{Store: new(memory.Store)} },
+		Reopen: func(_ testing.TB, s store.Store) store.Store { return s },
+		Join: func(_ testing.TB, s store.Store) (store.Store, func() error, func() error) {
 			return s.(*journal).join()
 		},
 	})
@@ -73,6 +75,20 @@ func TestRecorder(t *testing.T) {
 			reopen: func(s store.Store) store.Store { return s },
 		})
 		require.False(t, r.Failed(), "%s: %s", c.name, &r.log)
+	}
+}
+
+// TestPanics: a store that panics fails its case, also within a race, and the
+// cases after it run.
+func TestPanics(t *testing.T) {
+	panics := func(context.Context, store.Change) (store.Result, error) { panic("not written yet") }
+	open := over(func(s *broken, _ store.Store) { s.apply = panics })
+	for _, name := range []string{"change-whole", "change-readers", "race-key", "race-strangers"} {
+		i := slices.IndexFunc(cases(), func(c testCase) bool { return c.name == name })
+		r := observe(cases()[i], hooks{open: open})
+		require.True(t, r.Failed(), name)
+		require.Contains(t, r.log.String(), "panic: not written yet", name)
+		require.Contains(t, r.log.String(), "suite_test.go", "where it panicked")
 	}
 }
 

@@ -207,6 +207,7 @@ func TestBadRequests(t *testing.T) {
 		{"no livemode", signed(strings.Replace(event(id, kind, session), `"livemode":false,`, ``, 1)), 400, notEvent},
 		{"two ids", signed(strings.Replace(event(id, kind, session), `"object":"event"`, `"id":"evt_2","object":"event"`, 1)), 400, notEvent},
 		{"two objects", signed(event(id, kind, `{"object":{"id":"cs_test_1","object":"checkout.session"},"object":{"id":"cs_test_2","object":"checkout.session"}}`)), 400, notEvent},
+		{"two statuses, one with a long s", signed(event(id, kind, `{"object":{"id":"cs_test_1","object":"checkout.session","status":"open","ſtatus":"complete"}}`)), 400, notEvent},
 		{"an id in capitals", signed(strings.Replace(event(id, kind, session), `"id":"evt_1"`, `"ID":"evt_1"`, 1)), 400, notEvent},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

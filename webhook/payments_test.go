@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -310,12 +311,11 @@ func TestAnyOrderAnyNumber(t *testing.T) {
 	}
 }
 
-// TestVersions delivers the fixtures of several API versions, and each in a
-// version that nobody knows yet.
-func TestVersions(t *testing.T) {
+// fixtures are the events of several API versions, by version.
+func fixtures(t testing.TB) map[string][][]byte {
+	t.Helper()
 	files, err := filepath.Glob("testdata/*.json")
 	require.NoError(t, err)
-	require.Len(t, files, 8)
 	byVersion := map[string][][]byte{}
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
@@ -327,8 +327,20 @@ func TestVersions(t *testing.T) {
 		require.NoError(t, json.Unmarshal(raw, &e))
 		require.Equal(t, e.Version+"."+e.Type+".json", filepath.Base(file))
 		byVersion[e.Version] = append(byVersion[e.Version], raw)
-		future := bytes.Replace(raw, []byte(`"api_version": "`+e.Version), []byte(`"api_version": "2099-01-01.future`), 1)
-		byVersion["future, shaped as "+e.Version] = append(byVersion["future, shaped as "+e.Version], future)
+	}
+	require.Len(t, byVersion, 5)
+	return byVersion
+}
+
+// TestVersions delivers the fixtures of several API versions, and each in a
+// version that nobody knows yet.
+func TestVersions(t *testing.T) {
+	byVersion := fixtures(t)
+	for version, events := range fixtures(t) {
+		for _, raw := range events {
+			future := bytes.Replace(raw, []byte(`"api_version": "`+version), []byte(`"api_version": "2099-01-01.future`), 1)
+			byVersion["future, shaped as "+version] = append(byVersion["future, shaped as "+version], future)
+		}
 	}
 	for version, events := range byVersion {
 		require.Len(t, events, 2)
@@ -365,6 +377,55 @@ func TestVersions(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestVersionsAgree makes the fixtures news of one and the same payment: whatever
+// version tells it, the booking and the payment are the same; and all of them
+// together are one booking.
+func TestVersionsAgree(t *testing.T) {
+	numbers := regexp.MustCompile(`"(pi_3|cs_test_a1)Fixture\d|(65f0c0ffee0000000000000)\d`)
+	var all [][]byte
+	var first *store.Booking
+	var firstPayment store.Payment
+	for version, events := range fixtures(t) {
+		r := newPaidRig(t, &stripe{}, nil)
+		for i, e := range events {
+			events[i] = numbers.ReplaceAllFunc(e, func(m []byte) []byte { return append(m[:len(m)-1:len(m)-1], '1') })
+			requireAnswer(t, r.deliver(events[i]), 200, true)
+		}
+		all = append(all, events...)
+		b, p := r.only(t)
+		delete(p.Metadata, "webhookEventId")
+		if first == nil {
+			first, firstPayment = &b, p
+		}
+		assert.Equal(t, *first, b, version)
+		assert.Equal(t, firstPayment, p, version)
+	}
+	require.Len(t, all, 10)
+	for seed := range int64(4) {
+		r := newPaidRig(t, &stripe{}, nil)
+		for _, e := range webhooktest.Shuffle(seed, all...) {
+			requireAnswer(t, r.deliver(e), 200, true)
+		}
+		b, p := r.only(t)
+		assert.Equal(t, first.ID, b.ID)
+		assert.Equal(t, store.StateConfirmed, b.State)
+		assert.Equal(t, int64(15050), p.Amount)
+	}
+}
+
+// only is the one booking of the fixtures' user, and its one payment.
+func (r *rig) only(t *testing.T) (store.Booking, store.Payment) {
+	t.Helper()
+	ctx, user := context.Background(), "65f0c0ffee00000000000001"
+	bookings, _, err := r.store.BookingsByUser(ctx, user, store.Page{})
+	require.NoError(t, err)
+	require.Len(t, bookings, 1)
+	payments, _, err := r.store.PaymentsByUser(ctx, user, store.Page{})
+	require.NoError(t, err)
+	require.Len(t, payments, 1)
+	return bookings[0], payments[0]
 }
 
 // TestQuiet plants canaries wherever a secret, a payload or a customer's data can

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/carevia/stripebooking/payment"
@@ -207,10 +208,10 @@ func members(raw []byte, want ...string) (map[string]json.RawMessage, error) {
 		if err != nil || !ok {
 			return nil, errors.New("not JSON")
 		}
-		if folded[strings.ToLower(name)] {
+		if folded[fold(name)] {
 			return nil, errors.New("a name twice in one object")
 		}
-		folded[strings.ToLower(name)] = true
+		folded[fold(name)] = true
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
 			return nil, errors.New("not JSON")
@@ -223,6 +224,20 @@ func members(raw []byte, want ...string) (map[string]json.RawMessage, error) {
 		}
 	}
 	return out, nil
+}
+
+// fold is one text for all names that encoding/json takes for the same. Lower case
+// is not enough: "\u017f" is an s there, and no capital.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r { // round the circle: the smallest
+				return next
+			}
+			r = next
+		}
+	}, name)
 }
 
 // rowOf is the ledger row of an event, without a state.

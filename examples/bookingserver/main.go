@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -39,14 +40,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	flags := flag.NewFlagSet("bookingserver", flag.ContinueOnError)
 	flags.SetOutput(out)
 	addr := flags.String("addr", "127.0.0.1:8080", "address to listen on")
-	storeURL := flags.String("store", "sqlite:bookings.db", "where bookings are kept: "+storeForms())
+	storeURL := flags.String("store", "", "where bookings are kept: "+storeForms()+" (default $BOOKING_STORE, or sqlite:bookings.db)")
 	mode := flags.String("mode", modeWebhook, "what makes a booking: webhook, confirm (for testing only) or both")
 	mailer := flags.String("mailer", "", "how confirmations are sent: log (only written to the log); empty: not at all")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; all settings are flags", flags.Arg(0))
+		return errors.New("unexpected argument; all settings are flags") // it may be a URL with a password
 	}
 	log := slog.New(slog.NewTextHandler(out, nil))
 	cfg := config{Mode: *mode, Logger: log}
@@ -64,12 +65,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		log.Warn("the confirm call is mounted: it is for testing, since a booking is lost when the browser closes before it is made", "mode", *mode)
 	}
 
-	st, closeStore, err := openStore(ctx, *storeURL)
+	st, err := openStore(ctx, cmp.Or(*storeURL, getenv("BOOKING_STORE"), "sqlite:bookings.db"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeStore()) }()
-	cfg.Store = st
+	defer func() { err = errors.Join(err, st.close()) }()
+	cfg.Store = st.store
 
 	// The socket is opened before the site is built, since the links that
 	// Stripe sends customers back to need its port. Connections wait till then.
@@ -101,7 +102,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	log.Info("open "+cfg.BaseURL, "store", *storeURL, "mode", *mode)
+	log.Info("open "+cfg.BaseURL, "store", st.name, "mode", *mode)
 	ready(cfg.BaseURL)
 
 	select {

@@ -461,6 +461,8 @@ func TestModes(t *testing.T) {
 		_, err := stripe.Pay(sessionID)
 		require.NoError(t, err)
 		assert.Equal(t, 403, s.call("POST", "/api/payment/confirm", "bob", session(sessionID)).Status)
+		_, page := s.page("/payment/success?session_id="+sessionID, "ada")
+		assert.Contains(t, page, `data-mode="confirm"`)
 		a = s.call("POST", "/api/payment/confirm", "ada", session(sessionID))
 		require.Equal(t, 200, a.Status, a.Message)
 		assert.Equal(t, "Payment confirmed and booking created", a.Message)
@@ -468,8 +470,6 @@ func TestModes(t *testing.T) {
 		a = s.call("POST", "/api/payment/confirm", "ada", session(sessionID))
 		assert.Equal(t, "Payment already processed", a.Message)
 		assert.Equal(t, 404, s.call("POST", "/api/payment/webhook", "", "{}").Status)
-		_, page := s.page("/payment/success?session_id="+sessionID, "ada")
-		assert.Contains(t, page, `data-mode="confirm"`)
 	})
 	t.Run(modeBoth, func(t *testing.T) {
 		s, stripe := withStripe(t, "-store", "memory", "-mode", "both")
@@ -524,52 +524,114 @@ func TestWithoutKey(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	plain, _ := withStripe(t, "-store", "memory")
-	mailing, _ := withStripe(t, "-store", "memory", "-mailer", "log")
+	plain, stripe := withStripe(t, "-store", "memory")
+	bookingID, sessionID := plain.checkout("ada", "baby-care", "half")
+	success := "/payment/success?session_id=" + sessionID
+	shows := func(path, user string, status int, texts ...string) {
+		t.Helper()
+		got, page := plain.page(path, user)
+		assert.Equal(t, status, got)
+		for _, text := range texts {
+			assert.Contains(t, page, text)
+		}
+	}
+	shows(success, "ada", 200, "Payment Error", "Payment not completed", "Try again", "/booking/"+bookingID)
+	stripe.Hold()
+	_, err := stripe.Pay(sessionID) // at once, so that what was known of it is old
+	require.NoError(t, err)
+	shows(success, "ada", 200, "Processing your payment…", `data-mode="webhook"`, "success.js",
+		"Payment is being processed. Please check your bookings in a moment.", "Payment Error", "Go to Home")
+	shows("/static/success.js", "", 200, "Payment confirmation failed",
+		"Failed to verify payment. Please contact support if you were charged.")
 
-	const email = "A confirmation email has been sent to your registered email"
-	status, page := plain.page("/payment/success?session_id=cs_test_1", "ada")
-	assert.Equal(t, 200, status)
-	for _, text := range []string{
-		"Processing your payment…", "Payment Successful!", "Your booking has been confirmed", "Booking ID",
-		"Booking Summary", "Service", "Amount Paid", "Payment Option", "Status", "Confirmed", "What's Next?",
+	stripe.Release()
+	arrive(t, stripe)
+	shows(success, "ada", 200, "Payment Successful!", "Your booking has been confirmed", "Booking ID", bookingID,
+		"Booking Summary", "Service", "Baby care", "Amount Paid", "20.00 USD", "Payment Option", "50% Advance",
+		"Status", "Confirmed", "What's Next?",
 		"You can view your booking details anytime from your dashboard",
 		"Our team will contact you shortly to confirm the schedule",
-		"View Booking", "Download Receipt", "Back to Home",
-		"Payment is being processed. Please check your bookings in a moment.",
-		"Payment Error", "Go to Home",
-	} {
-		assert.Contains(t, page, text)
-	}
+		"View Booking", "Download Receipt", "Back to Home")
+	shows(success, "bob", 403, "Payment Error", "Unauthorized access", "Go to Home")
+	shows("/payment/success?session_id=cs_test_1", "ada", 404, "Payment Error", "Payment session not found")
+
+	const email = "A confirmation email has been sent to your registered email"
+	_, page := plain.page(success, "ada")
 	assert.NotContains(t, page, email, "nothing sends one")
-	_, page = mailing.page("/payment/success?session_id=cs_test_1", "ada")
+	mailing, stripe := withStripe(t, "-store", "memory", "-mailer", "log")
+	success = "/payment/success?session_id=" + paid(t, mailing, stripe, "ada")
+	arrive(t, stripe)
+	_, page = mailing.page(success, "ada")
 	assert.Contains(t, page, email)
 
-	_, script := plain.page("/static/success.js", "")
-	for _, text := range []string{
-		"Payment confirmation failed", "50% Advance", "Full Payment",
-		"Failed to verify payment. Please contact support if you were charged.",
-	} {
-		assert.Contains(t, script, text)
-	}
-
 	for _, path := range []string{"/payment/success", "/payment/success?session_id=", "/payment/success?session_id=" + strings.Repeat("x", 300)} {
-		status, page = plain.page(path, "ada")
-		assert.Equal(t, 400, status)
-		assert.Contains(t, page, "Invalid payment session")
-		assert.Contains(t, page, "Payment Error")
-		assert.Contains(t, page, "Go to Home")
-		assert.NotContains(t, page, "Processing your payment…")
+		shows(path, "ada", 400, "Invalid payment session", "Payment Error", "Go to Home")
 	}
 	_, page = plain.page("/payment/success?session_id="+url.QueryEscape(`"><script>alert(1)</script>`), "ada")
 	assert.NotContains(t, page, "<script>alert")
 
-	status, page = plain.page("/no/such/page", "ada")
-	assert.Equal(t, 404, status)
-	assert.Contains(t, page, "Page not found")
+	shows("/no/such/page", "ada", 404, "Page not found")
+	shows("/booking/bk_none", "ada", 404, "There is no such booking")
 	assert.Equal(t, 404, plain.call("GET", "/api/nothing", "ada", "").Status)
-	status, _ = plain.page("/booking/bk_none", "ada")
-	assert.Equal(t, 404, status)
+}
+
+// TestPaidByBank: the money is on its way, and the pages say so.
+func TestPaidByBank(t *testing.T) {
+	s, stripe := withStripe(t, "-store", "memory")
+	bookingID, sessionID := s.checkout("ada", "baby-care", "full")
+	_, err := stripe.PayDelayed(sessionID)
+	require.NoError(t, err)
+	arrive(t, stripe)
+	for _, path := range []string{"/payment/success?session_id=" + sessionID, "/booking/" + bookingID} {
+		status, page := s.page(path, "ada")
+		assert.Equal(t, 200, status)
+		assert.Contains(t, page, "Your payment is on its way from your bank.", path)
+		assert.NotContains(t, page, "Error", path)
+		assert.NotContains(t, page, "Continue to payment", path)
+	}
+	_, err = stripe.SettleDelayed(sessionID, true)
+	require.NoError(t, err)
+	arrive(t, stripe)
+	_, page := s.page("/payment/success?session_id="+sessionID, "ada")
+	assert.Contains(t, page, "Payment Successful!")
+}
+
+// TestPaidOtherwise: less was paid than agreed.
+func TestPaidOtherwise(t *testing.T) {
+	s, stripe := withStripe(t, "-store", "memory")
+	s.checkout("ada", "baby-care", "full")
+	agreed := stripe.Sessions()[0]
+	less, err := stripe.CreateSession(stripetest.SessionParams{Amount: agreed.AmountTotal - 1, Metadata: agreed.Metadata})
+	require.NoError(t, err)
+	_, err = stripe.Pay(less.ID)
+	require.NoError(t, err)
+	arrive(t, stripe)
+	status, page := s.page("/payment/success?session_id="+less.ID, "ada")
+	assert.Equal(t, 200, status)
+	assert.Contains(t, page, "We are looking into your booking")
+	assert.Contains(t, page, "Please do not pay again.")
+}
+
+// TestSuccessWithoutStripe: the page waits no longer than it must, and its script
+// goes on asking.
+func TestSuccessWithoutStripe(t *testing.T) {
+	s, stripe := withStripe(t, "-store", "memory")
+	stripe.Hold()
+	sessionID := paid(t, s, stripe, "ada")
+	stripe.FailNext(2, "GET /v1/checkout/sessions/{id}", stripetest.Fault{Status: 503})
+	status, page := s.page("/payment/success?session_id="+sessionID, "ada")
+	assert.Equal(t, 200, status)
+	assert.Contains(t, page, "Processing your payment…")
+	assert.NotContains(t, page, "Baby care")
+}
+
+// paid is a session for half of baby care that user has paid.
+func paid(t *testing.T, s *running, stripe *stripetest.Server, user string) string {
+	t.Helper()
+	_, sessionID := s.checkout(user, "baby-care", "half")
+	_, err := stripe.Pay(sessionID)
+	require.NoError(t, err)
+	return sessionID
 }
 
 func TestHeaders(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carevia/stripebooking/booking"
+	"github.com/carevia/stripebooking/payment"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -72,7 +73,7 @@ type homePage struct {
 	Bookings  []bookingView
 }
 
-type serviceView struct{ ID, Name, Note, Full, Half string }
+type serviceView struct{ ID, Name, Note, Full, Half, Rest string }
 
 func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	if s.misnamed(r.Host) {
@@ -86,7 +87,7 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) {
 			s.failed(w, r, err)
 			return
 		}
-		data.Services = append(data.Services, serviceView{sv.ID, sv.Name, sv.Note, money(half.Total, currency), money(half.Now, currency)})
+		data.Services = append(data.Services, serviceView{sv.ID, sv.Name, sv.Note, money(half.Total, currency), money(half.Now, currency), money(half.Balance, currency)})
 	}
 	if user, ok := caller(r); ok {
 		bookings, _, err := s.cfg.Store.BookingsByUser(r.Context(), user, store.Page{Limit: 10})
@@ -118,26 +119,109 @@ func isLoopback(name string) bool {
 	return name == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// What the page after the payment shows.
+const (
+	showSuccess    = "success"
+	showAttention  = "attention"  // paid, but not as agreed
+	showProcessing = "processing" // paid, and the webhook is on its way: the page's script asks again
+	showWaiting    = "waiting"    // the bank has not paid yet
+	showError      = "error"
+)
+
+type successPage struct {
+	Show           string
+	Session, Mode  string
+	Mailer         bool
+	Reason, Detail string       // of an error
+	Booking        *bookingView // nil: there is none, or it is not the visitor's
+	Amount, PaidBy string       // of the payment: what was paid, and its id
+}
+
+const (
+	// lookTime is how long a visitor waits for the first answer. Later ones come to
+	// the page's script.
+	lookTime = 5 * time.Second
+	// oldNews is how old Verify's news of Stripe can be while it is not paid.
+	oldNews = 2 * time.Second
+)
+
+// success is the page that a customer comes back to. Like the verify endpoint it
+// only reads.
 func (s *site) success(w http.ResponseWriter, r *http.Request) {
-	v := view{Title: "Payment", Script: "success.js"}
-	session, status := r.URL.Query().Get("session_id"), http.StatusOK
+	session := r.URL.Query().Get("session_id")
 	if store.CheckID("session", session) != nil {
-		session, status = "", http.StatusBadRequest
-		v.Title, v.Script = "Payment Error", ""
+		s.paymentError(w, r, http.StatusBadRequest, "Invalid payment session")
+		return
 	}
-	v.Data = map[string]any{
-		"SessionID": session,
-		"Mode":      s.cfg.Mode,
-		"Mailer":    s.cfg.Mailer != nil && s.webhook != nil,
+	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
+	defer cancel()
+	user, _ := caller(r)
+	found, err := s.payments.Verify(ctx, session, user, 0)
+	if err == nil && found.Status == payment.Unpaid {
+		// Or so it was, and the customer was faster. Nobody who has paid may read
+		// that they have not.
+		select {
+		case <-time.After(oldNews):
+		case <-ctx.Done():
+		}
+		found, err = s.payments.Verify(ctx, session, user, 0)
 	}
-	s.render(w, r, status, "success", v)
+	status := http.StatusOK
+	if err != nil {
+		var text string
+		if status, text = explain(err); status < 500 {
+			s.paymentError(w, r, status, text)
+			return
+		}
+		status, found.Status = http.StatusOK, payment.Pending // the script will see
+	}
+	data := successPage{Session: session, Mode: s.cfg.Mode, Mailer: s.cfg.Mailer != nil && s.webhook != nil}
+	if b := found.Booking; b != nil {
+		v := viewOf(*b)
+		if err := s.addRecords(r.Context(), &v, *b); err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		data.Booking, data.Amount = &v, money(0, b.Currency)
+	}
+	if p := found.Payment; p != nil {
+		data.Amount, data.PaidBy = money(p.Amount, p.Currency), p.PaymentIntentID
+	}
+	var title, script string
+	switch {
+	case found.Status == payment.Processed:
+		title, script, data.Show = "Payment Successful!", "print.js", showSuccess
+	case found.Status == payment.NeedsAttention:
+		title, data.Show = "We are looking into your booking", showAttention
+	case found.Status == payment.Pending:
+		title, script, data.Show = "Processing your payment…", "success.js", showProcessing
+	case data.Booking != nil && data.Booking.Underway:
+		title, data.Show = "Almost there", showWaiting
+	default:
+		title, data.Show, data.Reason = "Payment Error", showError, "Payment not completed"
+		data.Detail = "No card was charged. If you chose to pay by bank, your booking is confirmed as soon as the money arrives."
+		if found.Status == payment.Expired {
+			data.Detail = "The booking has ended without a payment. You can book again at any time."
+		}
+	}
+	s.render(w, r, status, "success", view{Title: title, Script: script, Data: data})
+}
+
+func (s *site) paymentError(w http.ResponseWriter, r *http.Request, status int, reason string) {
+	data := successPage{Show: showError, Reason: reason}
+	if status == http.StatusForbidden {
+		data.Detail = "Only the one who paid can see this. Are you signed in as somebody else?"
+	}
+	s.render(w, r, status, "success", view{Title: "Payment Error", Data: data})
 }
 
 type bookingView struct {
 	ID, Service, ServiceID, Option, OptionID string
 	State, StateText, Explain                string
 	Total, Paid, Due, Made                   string
-	Held                                     bool
+	Held                                     bool // it can be paid
+	Receipt                                  bool // it was paid
+	Underway                                 bool // its payment is on its way from the bank
 	Attempt                                  string
 	Payments                                 []paymentView
 	History                                  []historyView
@@ -159,7 +243,7 @@ func (s *site) booking(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, err)
 		return
 	}
-	script := "booking.js"
+	script := "print.js"
 	if v.Held {
 		script = "home.js"
 	}
@@ -172,6 +256,9 @@ func (s *site) addRecords(ctx context.Context, v *bookingView, b store.Booking) 
 		return err
 	}
 	for _, p := range payments {
+		if v.Held && p.Status == store.StatusProcessing {
+			v.Held, v.Underway, v.Explain = false, true, "Your payment is on its way from your bank. The booking is confirmed as soon as it arrives."
+		}
 		v.Payments = append(v.Payments, paymentView{p.PaymentIntentID, money(p.Amount, p.Currency), string(p.Status), words(string(p.Status)), when(p.CreatedAt)})
 	}
 	history, err := s.cfg.Store.History(ctx, b.ID)
@@ -207,7 +294,7 @@ func viewOf(b store.Booking) bookingView {
 		ID: b.ID, Service: b.ServiceName, ServiceID: b.ServiceID, Option: optionText(b.Option), OptionID: string(b.Option),
 		State: string(b.State), StateText: words(string(b.State)), Explain: explainState(b),
 		Total: money(b.Total, b.Currency), Paid: money(b.Paid, b.Currency), Made: when(b.CreatedAt),
-		Held: b.State == store.StateHeld,
+		Held: b.State == store.StateHeld, Receipt: b.State == store.StateConfirmed,
 	}
 	if v.Service == "" {
 		v.Service = "Booking"

@@ -316,12 +316,14 @@ func (s *site) startCheckout(ctx context.Context, user string, in checkoutReques
 // explain gives the status and the text for an error of the library's.
 func explain(err error) (int, string) {
 	switch {
-	case errors.Is(err, store.ErrInvalid), errors.Is(err, payment.ErrInvalid), errors.Is(err, booking.ErrMetadata):
+	case errors.Is(err, store.ErrInvalid), errors.Is(err, payment.ErrInvalid), errors.Is(err, booking.ErrMetadata), errors.Is(err, booking.ErrNotOurs):
 		return http.StatusBadRequest, "The request is not valid"
 	case errors.Is(err, payment.ErrNotOwner):
 		return http.StatusForbidden, "Unauthorized access"
 	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound, "There is no such booking"
+	case errors.Is(err, payment.ErrNoSession):
+		return http.StatusNotFound, "Payment session not found"
 	case errors.Is(err, payment.ErrAttemptReused):
 		return http.StatusConflict, "This attempt was used for another checkout"
 	case errors.Is(err, payment.ErrSettled):

@@ -22,7 +22,7 @@ func connectStripe(cfg *config, getenv func(string) string) (func() error, error
 	case len(cfg.Secrets) == 0 && cfg.Mode != modeConfirm:
 		return nil, errors.New("STRIPE_WEBHOOK_SECRET is missing; `stripe listen --forward-to " + strings.TrimPrefix(cfg.BaseURL, "http://") + "/api/payment/webhook` prints it")
 	}
-	cfg.PayOrigin = cfg.APIBase
+	cfg.PayOrigin, cfg.StandIn = cfg.APIBase, cfg.APIBase != ""
 	return func() error { return nil }, nil
 }
 

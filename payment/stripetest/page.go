@@ -194,31 +194,35 @@ var pageTemplate = template.Must(template.New("pay").Parse(`<!doctype html>
 <title>{{if eq .State "open"}}Pay {{.Total}}{{else}}Checkout{{end}} – test checkout</title>
 <style>
 *{box-sizing:border-box}
-body{margin:0;min-height:100vh;padding:1.5rem 1rem;background:#eef1f6;color:#1c2433;font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:27rem;margin:0 auto;background:#fff;border-radius:14px;box-shadow:0 6px 28px rgba(28,36,51,.13);overflow:hidden}
-.notice{margin:0;padding:.7rem 1.5rem;background:#fff3cd;color:#573f00;font-size:.9rem;border-bottom:1px solid #f0dfa6}
+body{margin:0;min-height:100vh;padding:2.5rem 1rem;background:#eef0f5;color:#1c2433;font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
+main{max-width:27rem;margin:0 auto;background:#fff;border:1px solid #dde1ea;border-radius:14px;box-shadow:0 6px 24px rgba(28,36,51,.09);overflow:hidden}
+.notice{display:flex;align-items:center;gap:.9rem;margin:0;padding:.85rem 1.5rem;background:#fff3cd;color:#573f00;font-size:.875rem;line-height:1.4;border-bottom:1px solid #f0dfa6}
+.notice strong{flex:none;padding:.15rem .5rem;border-radius:5px;background:#573f00;color:#fff3cd;font-size:.75rem;letter-spacing:.06em}
 .card{padding:1.5rem}
 h1{margin:0;font-size:1rem;font-weight:500;color:#4b5670}
-.total{margin:.1rem 0 1.2rem;font-size:2.1rem;font-weight:700;letter-spacing:-.02em;overflow-wrap:anywhere}
-dl{margin:0 0 1.4rem;border-top:1px solid #e3e7ee}
-dl div{display:flex;justify-content:space-between;gap:1rem;padding:.65rem 0;border-bottom:1px solid #e3e7ee}
+.total{margin:.1rem 0 1.2rem;font-size:2.1rem;line-height:1.3;font-weight:700;letter-spacing:-.02em;overflow-wrap:anywhere}
+dl{margin:0 0 1.5rem;border-top:1px solid #e3e7ee}
+dl div{display:flex;justify-content:space-between;gap:1rem;padding:.7rem 0;border-bottom:1px solid #e3e7ee}
 dt{overflow-wrap:anywhere}dd{margin:0;white-space:nowrap;font-variant-numeric:tabular-nums}
 small{display:block;color:#4b5670}
-button{display:block;width:100%;margin:0 0 .6rem;padding:.8rem 1rem;border:1px solid #b9c1d0;border-radius:8px;background:#fff;color:#1c2433;font:inherit;font-weight:600;cursor:pointer}
+button{display:block;width:100%;min-height:2.75rem;padding:.6rem 1rem;border:1px solid #b9c1d0;border-radius:8px;background:#fff;color:#1c2433;font:inherit;font-weight:600;cursor:pointer}
 button:hover{background:#f4f6fa}
-button.main{background:#3b49c9;border-color:#3b49c9;color:#fff}
+button.main{min-height:3.25rem;background:#3b49c9;border-color:#3b49c9;color:#fff}
 button.main:hover{background:#303cab}
-button.quiet{border-color:transparent;color:#3b49c9;margin:0}
+button.quiet{margin-top:.6rem;border-color:transparent;color:#3b49c9}
+.others{display:flex;flex-wrap:wrap;gap:.6rem}
+.others p{flex:1 0 100%;margin:1.1rem 0 0;color:#4b5670;font-size:.875rem}
+.others button{flex:1 1 40%;width:auto}
 a{color:#3b49c9}
-button:focus-visible,a:focus-visible{outline:3px solid #f5a524;outline-offset:2px}
-.error{margin:0 0 1.2rem;padding:.75rem 1rem;border-radius:8px;background:#fde8e8;color:#8c1616;font-weight:600}
-footer{padding:0 1.5rem 1.3rem;color:#4b5670;font-size:.8rem;overflow-wrap:anywhere}
-@media (max-width:30rem){body{padding:0;background:#fff}main{border-radius:0;box-shadow:none}}
+button:focus-visible,a:focus-visible{outline:3px solid #1c2433;outline-offset:2px;border-radius:8px}
+.error{margin:0 0 1.2rem;padding:.75rem 1rem;border:1px solid #f3c4c4;border-radius:8px;background:#fde8e8;color:#8c1616;font-weight:600}
+footer{padding:0 1.5rem 1.4rem;color:#4b5670;font-size:.75rem;overflow-wrap:anywhere}
+@media (max-width:30rem){body{padding:0;background:#fff}main{border:0;border-radius:0;box-shadow:none}}
 </style>
 </head>
 <body>
 <main>
-<p class="notice"><strong>Test checkout.</strong> This is a stand-in for Stripe's pay page. No card is asked for and no money moves.</p>
+<p class="notice"><strong>TEST</strong><span>A stand-in for Stripe's pay page. No card is asked for and no money moves.</span></p>
 <div class="card">
 {{if .Error}}<p class="error" role="alert">{{.Error}}</p>{{end}}
 {{if eq .State "open"}}
@@ -229,8 +233,11 @@ footer{padding:0 1.5rem 1.3rem;color:#4b5670;font-size:.8rem;overflow-wrap:anywh
 {{end}}</dl>
 <form method="post">
 <button class="main" name="action" value="pay">{{.Button}}</button>
-{{if .Bank}}<button name="action" value="bank">Pay by bank (delayed)</button>{{end}}
+{{if or .Bank .Decline}}<div class="others">
+<p>Or see what else can happen:</p>
 {{if .Decline}}<button name="action" value="decline">Decline card</button>{{end}}
+{{if .Bank}}<button name="action" value="bank">Pay by bank, later</button>{{end}}
+</div>{{end}}
 <button class="quiet" name="action" value="cancel">Cancel</button>
 </form>
 {{else if eq .State "complete"}}
@@ -246,7 +253,7 @@ footer{padding:0 1.5rem 1.3rem;color:#4b5670;font-size:.8rem;overflow-wrap:anywh
 <p>The stand-in keeps its checkouts in memory: it has forgotten them after a restart.</p>
 {{end}}
 </div>
-<footer>{{.ID}}{{if eq .State "open"}}<br>Valid until {{.Expires}}{{end}}</footer>
+<footer>{{if eq .State "open"}}Valid until {{.Expires}}<br>{{end}}{{.ID}}</footer>
 </main>
 </body>
 </html>

@@ -94,7 +94,7 @@ func (s *Store) apply(c store.Change) (store.Result, error) {
 			return store.Result{}, err
 		}
 		var free bool
-		if claimed, free = s.pick(c.Claim, c.Release); !free {
+		if claimed, free = c.PickSeats(func(seat store.Seat) bool { return s.seats[seat] != "" }); !free {
 			return s.conflict(store.ConflictSeats, id, c.Event)
 		}
 		next = c.Next()
@@ -127,26 +127,6 @@ func (s *Store) apply(c store.Change) (store.Result, error) {
 	r := s.result(next.ID, c.Event)
 	r.Applied = true
 	return r, nil
-}
-
-// pick chooses the lowest free seats for each claim. Those in release count as
-// free. It writes nothing.
-func (s *Store) pick(claims []store.SeatClaim, release []store.Seat) (picked []store.Seat, ok bool) {
-	for _, c := range claims {
-		left := c.Count
-		for n := 1; n <= c.Capacity && left > 0; n++ {
-			seat := store.Seat{Slot: c.Slot, Number: n}
-			if _, taken := s.seats[seat]; taken && !slices.Contains(release, seat) {
-				continue
-			}
-			picked = append(picked, seat)
-			left--
-		}
-		if left > 0 {
-			return nil, false
-		}
-	}
-	return picked, true
 }
 
 // result is what is stored now of a booking (empty: none) and an event.

@@ -12,12 +12,14 @@ import (
 	"github.com/carevia/stripebooking/storetest"
 )
 
-func TestConformance(t *testing.T) {
-	storetest.Run(t, storetest.Harness{
-		Open:   func(*testing.T) store.Store { return new(memory.Store) },
-		Reopen: func(_ *testing.T, s store.Store) store.Store { return s },
-	})
+var harness = storetest.Harness{
+	Open:   func(testing.TB) store.Store { return new(memory.Store) },
+	Reopen: func(_ testing.TB, s store.Store) store.Store { return s },
 }
+
+func TestConformance(t *testing.T) { storetest.Run(t, harness) }
+
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness) }
 
 // Seats other than those that the booking was read with are a mistake of the
 // caller's, which this store finds: stored, they could be another booking's.

@@ -280,8 +280,8 @@ func applyNewMySQL(ctx context.Context, db *sql.DB, s *schema, ch store.Change) 
 	case errorNumber(err) == errDuplicate || s.dialect.again(err), errors.Is(err, driver.ErrBadConn):
 		return false, nil // and nothing was written: the transaction goes from there
 	}
-	// No handler runs in a statement that was killed or had its time. Whoever is given
-	// the connection next must not commit what it has left.
+	// A handler does not run on every failure, such as of memory. Whoever is given the
+	// connection next must not commit what is left then.
 	if _, undo := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
 		discard(c)
 	}

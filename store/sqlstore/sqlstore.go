@@ -109,6 +109,7 @@ func (s *Store) Apply(ctx context.Context, c store.Change) (res store.Result, er
 	if err := c.Validate(); err != nil {
 		return store.Result{}, err
 	}
+	c = inOrder(c)
 	done, err := s.applyNew(ctx, c, &res)
 	if !done && err == nil {
 		err = s.write(ctx, func(tx *sql.Tx) (err error) {
@@ -311,6 +312,7 @@ func (j *joined) Apply(ctx context.Context, c store.Change) (res store.Result, e
 	if err := c.Validate(); err != nil {
 		return store.Result{}, err
 	}
+	c = inOrder(c)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	err = j.write(ctx, func() (err error) {

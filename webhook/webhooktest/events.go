@@ -83,7 +83,8 @@ func IntentSucceeded(i Intent) []byte { return i.event("payment_intent.succeeded
 // the customer may try again.
 func IntentFailed(i Intent) []byte { return i.event("payment_intent.payment_failed") }
 
-// Event is an event of any type about any object, in the default version.
+// Event is an event of any type about any object, in the default version. An empty
+// id stands for one that is derived from the type and the object's id.
 func Event(id, eventType string, object map[string]any) []byte {
 	return envelope{id: id, eventType: eventType}.around(object)
 }
@@ -124,10 +125,13 @@ func (s Session) event(eventType, status, paymentStatus string) []byte {
 		"object":              "checkout.session",
 		"amount_subtotal":     s.Subtotal,
 		"amount_total":        s.Amount,
+		"automatic_tax":       map[string]any{"enabled": false, "status": nil},
 		"cancel_url":          "https://example.com/cancel",
 		"client_reference_id": orNull(s.Reference),
 		"created":             created.Unix(),
 		"currency":            s.Currency,
+		"custom_fields":       []any{},
+		"custom_text":         map[string]any{"shipping_address": nil, "submit": nil},
 		"customer":            nil,
 		"customer_details": map[string]any{
 			"address": map[string]any{"country": "BD", "postal_code": nil},
@@ -144,6 +148,7 @@ func (s Session) event(eventType, status, paymentStatus string) []byte {
 		"payment_method_types": []string{"card"},
 		"payment_status":       s.PaymentStatus,
 		"setup_intent":         nil,
+		"shipping_options":     []any{},
 		"status":               s.Status,
 		"subscription":         nil,
 		"success_url":          "https://example.com/success?session_id={CHECKOUT_SESSION_ID}",
@@ -164,7 +169,8 @@ func (i Intent) event(eventType string) []byte {
 	if i.FailureCode == "" {
 		i.FailureCode = "card_declined"
 	}
-	charge := "ch" + i.ID[min(2, len(i.ID)):]
+	rest := i.ID[min(2, len(i.ID)):]
+	charge, method := "ch"+rest, "pm"+rest
 	object := map[string]any{
 		"id":                   i.ID,
 		"object":               "payment_intent",
@@ -178,7 +184,7 @@ func (i Intent) event(eventType string) []byte {
 		"livemode":             i.Livemode,
 		"metadata":             metadata(i.Metadata),
 		"next_action":          nil,
-		"payment_method":       "pm" + i.ID[min(2, len(i.ID)):],
+		"payment_method":       method,
 		"payment_method_types": []string{"card"},
 		"receipt_email":        nil,
 		"status":               "succeeded",
@@ -187,7 +193,10 @@ func (i Intent) event(eventType string) []byte {
 		object["status"], object["amount_received"], object["payment_method"] = "requires_payment_method", 0, nil
 		failure := map[string]any{
 			"charge": charge, "code": i.FailureCode, "message": "Your card was declined.", "type": "card_error",
-			"payment_method": map[string]any{"id": "pm" + i.ID[min(2, len(i.ID)):], "object": "payment_method", "type": "card"},
+			"payment_method": map[string]any{
+				"id": method, "object": "payment_method", "billing_details": map[string]any{"email": "customer@example.com", "name": "Test Customer"},
+				"created": orEpoch(i.Created).Unix(), "customer": nil, "livemode": i.Livemode, "type": "card",
+			},
 		}
 		// A decline has one code for all, and the bank's own beside it.
 		switch i.FailureCode {

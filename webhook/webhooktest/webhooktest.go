@@ -20,8 +20,9 @@ func Sign(payload []byte, secret string, at time.Time) string {
 }
 
 // SignedRequest returns the POST request of a delivery that was signed at that
-// time with all of the secrets, as Stripe does while one is rolled. Its path is
-// /api/payment/webhook; for a server that has the webhook elsewhere, change its URL.
+// time with all of the secrets, as Stripe does while one is rolled. Without any, it
+// has only a v0 signature. Its path is /api/payment/webhook; for a server that has
+// the webhook elsewhere, change its URL.
 func SignedRequest(payload []byte, at time.Time, secrets ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/api/payment/webhook", bytes.NewReader(payload))
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
@@ -30,15 +31,20 @@ func SignedRequest(payload []byte, at time.Time, secrets ...string) *http.Reques
 }
 
 // Deliver gives h a payload that is signed now, as SignedRequest makes it, and
-// returns what it answered. h is a webhook.Handler, or a server that has one.
-func Deliver(h http.Handler, payload []byte, secret string) *httptest.ResponseRecorder {
-	return DeliverAt(h, payload, secret, time.Now())
+// returns what it answered. h is what takes the events, or a server that has it.
+func Deliver(h http.Handler, payload []byte, secrets ...string) *httptest.ResponseRecorder {
+	return deliver(h, SignedRequest(payload, time.Now(), secrets...))
 }
 
-// DeliverAt is Deliver for a handler with a clock of its own.
+// DeliverAt is Deliver at another time, such as that of a handler whose clock the
+// test sets.
 func DeliverAt(h http.Handler, payload []byte, secret string, at time.Time) *httptest.ResponseRecorder {
+	return deliver(h, SignedRequest(payload, at, secret))
+}
+
+func deliver(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, SignedRequest(payload, at, secret))
+	h.ServeHTTP(w, r)
 	return w
 }
 

@@ -3,7 +3,6 @@ package webhooktest_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"go/parser"
 	"go/token"
 	"io"
@@ -51,6 +50,8 @@ func TestDeliver(t *testing.T) {
 	})
 	assert.Equal(t, 200, webhooktest.Deliver(h, []byte("x"), "a").Code)
 	assert.Equal(t, 400, webhooktest.Deliver(h, []byte("x"), "b").Code)
+	assert.Equal(t, 200, webhooktest.Deliver(h, []byte("x"), "b", "a").Code)
+	assert.Equal(t, 400, webhooktest.Deliver(h, []byte("x")).Code, "v0 alone")
 	assert.Equal(t, 400, webhooktest.DeliverAt(h, []byte("x"), "a", time.Now().AddDate(0, 0, -1)).Code)
 }
 
@@ -177,20 +178,4 @@ func TestImports(t *testing.T) {
 			assert.NotContains(t, spec.Path.Value, ".", file)
 		}
 	}
-}
-
-// A service's own handler, whatever it is made of, in a few lines.
-func ExampleDeliver() {
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		if stripehook.ValidatePayload(body, r.Header.Get("Stripe-Signature"), "whsec_test") != nil {
-			w.WriteHeader(http.StatusBadRequest)
-		}
-	})
-	event := webhooktest.SessionCompleted(webhooktest.Session{Amount: 5000, Currency: "usd"})
-	fmt.Println(webhooktest.Deliver(handler, event, "whsec_test").Code)
-	fmt.Println(webhooktest.Deliver(handler, event, "whsec_wrong").Code)
-	// Output:
-	// 200
-	// 400
 }

@@ -1,5 +1,6 @@
-// The form works without this script. It only keeps an impatient visitor
-// informed; that a second click books nothing twice is the server's business.
+// The forms work without this script. It only keeps visitors informed: what a
+// choice costs today, and that a click was heard. That a second click books nothing
+// twice is the server's business.
 "use strict";
 
 for (const form of document.querySelectorAll("form[data-checkout]")) {
@@ -14,4 +15,16 @@ for (const form of document.querySelectorAll("form[data-checkout]")) {
     button.removeAttribute("aria-disabled");
     button.textContent = label;
   });
+
+  const sum = form.querySelector("[data-sum]");
+  if (!sum) continue;
+  const add = () => {
+    const { full, half, rest } = form.querySelector("[name=serviceId]:checked").dataset;
+    const inFull = form.querySelector("[name=paymentOption]:checked").value === "full";
+    sum.querySelector("[data-now]").textContent = inFull ? full : half;
+    sum.querySelector("[data-rest]").textContent = inFull ? "" : `and ${rest} at your visit`;
+  };
+  form.addEventListener("change", add);
+  window.addEventListener("pageshow", add);
+  sum.hidden = false;
 }

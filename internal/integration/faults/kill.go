@@ -123,13 +123,16 @@ func Kill(t *testing.T, database string, s store.Store) {
 	t.Logf("TORTURE_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	const most = 24 // answers between two kills
-	total := kills*most/2 + most
+	total := kills*(most/2+workers) + most
 
 	answered := map[int64]bool{}
 	for kill := range kills {
 		c := spawn(t, database)
-		fed, before := c.feed(total, answered), len(answered)
-		for left := 1 + random.IntN(most); left > 0 && c.out.Scan(); left-- {
+		left := 1 + random.IntN(most)
+		// No more than will be in hand when it is killed, so that it does not run
+		// ahead. It waits for more when it has done all.
+		fed, before := c.feed(left+workers, total, answered), len(answered)
+		for left = min(left, len(fed)); left > 0 && c.out.Scan(); left-- {
 			c.read(t, answered)
 		}
 		require.NoError(t, c.cmd.Process.Kill())
@@ -146,11 +149,14 @@ func Kill(t *testing.T, database string, s store.Store) {
 	}
 
 	c := spawn(t, database)
-	c.feed(total, answered)
+	c.feed(int(total), total, answered)
+	go func() {
+		<-c.fed
+		c.in.Close()
+	}()
 	for c.out.Scan() {
 		c.read(t, answered)
 	}
-	<-c.fed
 	require.NoError(t, c.cmd.Wait())
 	require.EqualValues(t, total, len(answered))
 	for n := range total {
@@ -218,18 +224,17 @@ func spawn(t *testing.T, database string) *child {
 	return c
 }
 
-// feed tells the process, while it works, the numbers that are not answered.
-func (c *child) feed(total int64, answered map[int64]bool) (fed []int64) {
+// feed tells the process, while it works, the first few numbers that are not answered.
+func (c *child) feed(most int, total int64, answered map[int64]bool) (fed []int64) {
 	var b strings.Builder
 	for n := range total {
-		if !answered[n] {
+		if !answered[n] && len(fed) < most {
 			fed = append(fed, n)
 			fmt.Fprintln(&b, n)
 		}
 	}
 	go func() {
 		defer close(c.fed)
-		defer c.in.Close()
 		io.WriteString(c.in, b.String()) // fails when it is killed
 	}()
 	return fed

@@ -24,15 +24,15 @@ func TestConformance(t *testing.T) {
 	server := servers.MongoDB(t)
 	uri := server.URI(server.Addr)
 	client, again := connect(t, uri), connect(t, uri)
-	open := func(t *testing.T, client *mongo.Client, database string) store.Store {
+	open := func(t testing.TB, client *mongo.Client, database string) store.Store {
 		return named{newStore(t, client.Database(database)), database}
 	}
 	h := storetest.Harness{
-		Open:   func(t *testing.T) store.Store { return open(t, client, server.NewDatabase(t)) },
-		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, again, s.(named).database) },
+		Open:   func(t testing.TB) store.Store { return open(t, client, server.NewDatabase(t)) },
+		Reopen: func(t testing.TB, s store.Store) store.Store { return open(t, again, s.(named).database) },
 	}
 	if hasTransactions(t, client) {
-		h.Join = func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
+		h.Join = func(t testing.TB, s store.Store) (store.Store, func() error, func() error) {
 			return join(t, client, s)
 		}
 	}

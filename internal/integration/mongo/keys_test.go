@@ -54,13 +54,13 @@ func TestKeyless(t *testing.T) {
 		return
 	}
 	storetest.Run(t, storetest.Harness{
-		Open: func(t *testing.T) store.Store {
+		Open: func(t testing.TB) store.Store {
 			db := newDatabase(t)
 			s := atWork(t, db)
 			notUnique(t, db, index)
 			return s
 		},
-		Reopen: func(t *testing.T, s store.Store) store.Store {
+		Reopen: func(t testing.TB, s store.Store) store.Store {
 			t.Fatal("none of these cases opens a store again")
 			return nil
 		},
@@ -68,7 +68,7 @@ func TestKeyless(t *testing.T) {
 }
 
 // atWork is a store that has looked at its indexes.
-func atWork(t *testing.T, db *mongo.Database) *mongostore.Store {
+func atWork(t testing.TB, db *mongo.Database) *mongostore.Store {
 	t.Helper()
 	s := newStore(t, db)
 	require.ErrorIs(t, s.RecordHandled(context.Background(), "none", nil, false, t0), store.ErrNotFound)
@@ -76,7 +76,7 @@ func atWork(t *testing.T, db *mongo.Database) *mongostore.Store {
 }
 
 // notUnique makes a unique index one that is not.
-func notUnique(t *testing.T, db *mongo.Database, name string) {
+func notUnique(t testing.TB, db *mongo.Database, name string) {
 	t.Helper()
 	ctx := context.Background()
 	specs, err := journal(db).Indexes().ListSpecifications(ctx)

@@ -76,7 +76,7 @@ func (s inSession) Events(ctx context.Context, f store.EventFilter, p store.Page
 }
 
 // join begins a transaction and returns a store that works in it, and what ends it.
-func join(t *testing.T, client *mongo.Client, s store.Store) (joined store.Store, commit, rollback func() error) {
+func join(t testing.TB, client *mongo.Client, s store.Store) (joined store.Store, commit, rollback func() error) {
 	t.Helper()
 	ctx := context.Background()
 	session, err := client.StartSession()

@@ -13,15 +13,16 @@ import (
 // times, whatever collation and isolation a connection has, and without the statement
 // that only MariaDB knows.
 func TestConformance(t *testing.T) {
-	for _, w := range []sqltest.Way{
-		prepared, interpolated, foundRows, serializable,
-		with("other settings", "&parseTime=true&collation=utf8mb4_unicode_ci&columnsWithAlias=true&sql_mode=%27TRADITIONAL,ANSI,NO_BACKSLASH_ESCAPES%27"),
-	} {
+	other := serializable
+	other.Name += ", other settings"
+	other.NewDSN = func(t testing.TB) string {
+		return serializable.NewDSN(t) + "&parseTime=true&collation=utf8mb4_unicode_ci&columnsWithAlias=true" +
+			"&sql_mode=%27TRADITIONAL,ANSI,NO_BACKSLASH_ESCAPES%27"
+	}
+	for _, w := range []sqltest.Way{prepared, foundRows, other} {
 		t.Run(w.Name, func(t *testing.T) { sqltest.TestConformance(t, w, nil) })
 	}
-	for _, w := range []sqltest.Way{prepared, foundRows} {
-		t.Run("transactions, "+w.Name, func(t *testing.T) {
-			sqltest.TestConformance(t, w, func(context.Context, *sql.Tx, store.Change) error { return nil })
-		})
-	}
+	t.Run("transactions, "+foundRows.Name, func(t *testing.T) {
+		sqltest.TestConformance(t, foundRows, func(context.Context, *sql.Tx, store.Change) error { return nil })
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,11 @@ import (
 func TestEveryReadUsesAnIndex(t *testing.T) {
 	dsn := interpolated.NewDSN(t)
 	var mu sync.Mutex
-	seen := map[string][]any{}
+	type sent struct {
+		statement string
+		args      []any
+	}
+	seen := map[string]sent{}
 	watched := intercept(t, dsn, func(q string, args []driver.NamedValue, run func() error) error {
 		var values []any
 		for _, a := range args {
@@ -29,7 +34,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		seen[q] = values
+		seen[fmt.Sprint(q, values)] = sent{q, values}
 		return run()
 	})
 	s := interpolated.Store(t, watched, nil)
@@ -37,7 +42,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	fill(t, db)
 	clear(seen) // those of the migrations
 
-	sqltest.EveryCall(t, s)
+	sqltest.EveryCall(t, s, sqltest.T0.Add(4*time.Hour)) // most rows are older
 	tx := begin(t, watched)
 	_, err := s.With(tx).Apply(t.Context(), sqltest.Seated("a")) // a replay
 	require.NoError(t, err)
@@ -47,7 +52,8 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	require.NoError(t, tx.Rollback())
 
 	looked, locking, rare := 0, 0, 0
-	for q, args := range seen {
+	for _, c := range seen {
+		q := c.statement
 		verb, _, _ := strings.Cut(q, " ")
 		if verb != "SELECT" && verb != "UPDATE" && verb != "DELETE" || strings.Contains(q, "information_schema") {
 			continue
@@ -56,7 +62,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 		if strings.Contains(q, " LOCK IN SHARE MODE") {
 			locking++
 		}
-		plan := explain(t, db, q, args)
+		plan := explain(t, db, q, c.args)
 		text := q + "\n" + strings.Join(plan, "\n")
 		for _, table := range plan {
 			assert.Regexp(t, `type=(const|eq_ref|ref|range)\b|of a key that is not there`, table, text)
@@ -65,12 +71,12 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 		}
 		if strings.Contains(q, "e.state = ? AND e.received_at <= ?") || strings.Contains(q, "e.state = ? AND e.type = ? AND e.received_at <= ?") {
 			rare++
-			assert.Contains(t, plan[0], "events_by_state", text) // a rare state is found at once
+			assert.Contains(t, plan[0], " key=stripebooking_events_by_state", text) // a rare state is found at once
 		}
 	}
-	assert.Greater(t, looked, 35)
-	assert.Equal(t, 5, locking)
-	assert.Equal(t, 2, rare)
+	assert.Greater(t, looked, 60)
+	assert.Greater(t, locking, 4)
+	assert.Equal(t, 4, rare)
 }
 
 // explain is the plan of a statement: a line for each table.
@@ -98,7 +104,8 @@ func explain(t *testing.T, db *sql.DB, q string, args []any) (plan []string) {
 	return plan
 }
 
-// fill writes 16,384 rows into each table that is read.
+// fill writes 16,384 rows into each table that is read. Of the events one in a hundred
+// has failed; a few dozen the server would rather sort.
 func fill(t *testing.T, db *sql.DB) {
 	t.Helper()
 	exec := func(q string) {
@@ -120,7 +127,7 @@ func fill(t *testing.T, db *sql.DB) {
 		"changes": `CONCAT('evt_', n), '', CONCAT('bk_', n)`,
 		"seats":   `CONCAT('slot_', FLOOR(n / 20)), n % 20 + 1, CONCAT('bk_', n)`,
 		"events": `CONCAT('evt_', n), ELT(n % 4 + 1, 'checkout.session.completed', 'payment_intent.succeeded', 'charge.refunded', 'customer.created'),
-			CONCAT('cs_', n), '', true, '', NULL, ` + at + `, IF(n % 997 = 0, 'failed', 'done'), '', 1, CONCAT('bk_', n), ` + at + `, '{}'`,
+			CONCAT('cs_', n), '', true, '', NULL, ` + at + `, IF(n % 97 = 0, 'failed', 'done'), '', 1, CONCAT('bk_', n), ` + at + `, '{}'`,
 		"event_handlers": `CONCAT('evt_', n), 'mail'`,
 	} {
 		exec("INSERT INTO stripebooking_" + table + " SELECT " + row + " FROM numbers")

@@ -8,8 +8,12 @@ import (
 
 func TestThreeSteps(t *testing.T) { sqltest.TestThreeSteps(t, prepared, 32) }
 
-func BenchmarkConfirm(b *testing.B) {
+func BenchmarkStore(b *testing.B) { eachWay(b, sqltest.BenchmarkStore) }
+
+func BenchmarkThreeStatements(b *testing.B) { eachWay(b, sqltest.BenchmarkThreeStatements) }
+
+func eachWay(b *testing.B, bench func(*testing.B, sqltest.Way)) {
 	for _, w := range []sqltest.Way{interpolated, prepared} {
-		b.Run(w.Name, func(b *testing.B) { sqltest.BenchmarkConfirm(b, w) })
+		b.Run(w.Name, func(b *testing.B) { bench(b, w) })
 	}
 }

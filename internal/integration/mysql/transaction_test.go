@@ -62,10 +62,11 @@ func TestCancelledWithin(t *testing.T)    { sqltest.TestCancelledWithin(t, prepa
 
 // Also where the one that waits would have a snapshot older than the other's commit.
 func TestWaitsForARival(t *testing.T) {
-	for _, w := range []sqltest.Way{prepared, foundRows} {
-		for _, level := range []string{"READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"} {
-			t.Run(w.Name+", "+level, func(t *testing.T) { sqltest.TestWaitsForARival(t, w, isolation(t, level), blocked) })
-		}
+	for _, c := range []struct {
+		sqltest.Way
+		level string
+	}{{prepared, "READ-COMMITTED"}, {foundRows, "REPEATABLE-READ"}, {prepared, "SERIALIZABLE"}} {
+		t.Run(c.Name+", "+c.level, func(t *testing.T) { sqltest.TestWaitsForARival(t, c.Way, isolation(t, c.level), blocked) })
 	}
 }
 
@@ -259,9 +260,9 @@ func TestLockWaitTimeout(t *testing.T) {
 	assert.Equal(t, 2, sqltest.Whole(t, db))
 }
 
-// The server ends the one statement in its middle without running a handler. Half of
-// it must not be committed by whoever is given the connection next.
-func TestKilledStatement(t *testing.T) {
+// The server ends the one statement in its middle. Half of it must not be committed by
+// whoever is given the connection next.
+func TestStatementIsStopped(t *testing.T) {
 	onlyMariaDB(t)
 	ctx := context.Background()
 	dsn := prepared.NewDSN(t)

@@ -48,7 +48,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	fill(t, db)
 	clear(tracer.seen) // those of the migrations
 
-	sqltest.EveryCall(t, s)
+	sqltest.EveryCall(t, s, sqltest.T0)
 
 	looked, rare := 0, 0
 	for q, args := range tracer.seen {

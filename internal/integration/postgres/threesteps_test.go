@@ -8,4 +8,6 @@ import (
 
 func TestThreeSteps(t *testing.T) { sqltest.TestThreeSteps(t, pgx, 32) }
 
-func BenchmarkConfirm(b *testing.B) { sqltest.BenchmarkConfirm(b, pgx) }
+func BenchmarkStore(b *testing.B) { sqltest.BenchmarkStore(b, pgx) }
+
+func BenchmarkThreeStatements(b *testing.B) { sqltest.BenchmarkThreeStatements(b, pgx) }

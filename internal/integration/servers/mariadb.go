@@ -69,7 +69,9 @@ func startMariaDB() (*MariaDBServer, error) {
 	}
 
 	host, port, _ := net.SplitHostPort(addr)
-	cmd = exec.Command(server, "--no-defaults", "--datadir="+data, "--bind-address="+host, "--port="+port,
+	// In tmpdir a server that starts removes the temporary tables of all others, which
+	// then crash: each needs one of its own.
+	cmd = exec.Command(server, "--no-defaults", "--tmpdir="+dir, "--datadir="+data, "--bind-address="+host, "--port="+port,
 		"--socket="+filepath.Join(dir, "socket"), "--pid-file="+filepath.Join(dir, "pid"), "--skip-name-resolve",
 		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci", "--transaction-isolation=REPEATABLE-READ",
 		"--max-connections=300", "--loose-innodb-flush-method=nosync", "--loose-innodb-file-per-table=OFF")

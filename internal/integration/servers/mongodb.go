@@ -16,16 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 // MongoDBServer is a server that speaks MongoDB's protocol.
 type MongoDBServer struct {
-	Addr string // host:port, of the one that tests with a proxy go to
-	// Ferret says that it is FerretDB, which knows little of indexes, and nothing of
-	// transactions, views and concerns.
-	Ferret bool
+	Addr   string // host:port
+	Ferret bool   // it is FerretDB, which uses no index to read, and has no transactions and views
 	url    url.URL
 	client *mongo.Client
 }
@@ -33,23 +32,30 @@ type MongoDBServer struct {
 var mongoDB = sync.OnceValues(startMongoDB)
 
 // MongoDB is the server of this test binary: the one that TEST_MONGODB_URI names
-// (mongodb://user:password@host:port/, of a user who may make and drop databases), or
-// FerretDB, which is built and started.
+// (mongodb://user:password@host:port/, of a user who may make and drop databases; of a
+// replica set its primary), or FerretDB, which is built and started.
 func MongoDB(t testing.TB) *MongoDBServer {
 	t.Helper()
 	s, err := mongoDB()
 	return got(t, s, err)
 }
 
+// MongoDBExample is that of MongoDB, for examples.
+func MongoDBExample() (*MongoDBServer, error) { return mongoDB() }
+
 func startMongoDB() (*MongoDBServer, error) {
 	if uri := os.Getenv("TEST_MONGODB_URI"); uri != "" {
 		u, err := url.Parse(uri)
-		if err != nil || u.Host == "" || u.Scheme != "mongodb" {
+		if err != nil || u.Scheme != "mongodb" || u.Port() == "" {
 			return nil, errors.New("TEST_MONGODB_URI is not like mongodb://user:password@host:port/")
 		}
-		return newMongoDB(*u)
+		s, err := newMongoDB(*u)
+		if err != nil {
+			return nil, err
+		}
+		return s, s.greet()
 	}
-	goTool, err := program("go")
+	tool, err := program("go")
 	if err != nil {
 		return nil, err
 	}
@@ -57,37 +63,40 @@ func startMongoDB() (*MongoDBServer, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, err := newMongoDB(url.URL{Scheme: "mongodb", Host: addr, Path: "/"})
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "stripebooking-ferretdb-")
 	if err != nil {
 		return nil, err
 	}
+	// A program of its own, without the race detector, beside this file.
 	_, file, _, _ := runtime.Caller(0)
-	build := exec.Command(goTool, "build", "-o", dir, ".")
+	build := exec.Command(tool, "build", "-o", dir, ".")
 	build.Dir = filepath.Join(filepath.Dir(file), "ferretdb")
 	if out, err := build.CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("building FerretDB: %w: %s", err, out)
 	}
-	data := filepath.Join(dir, "data")
-	if err := os.Mkdir(data, 0o700); err != nil {
-		return nil, err
-	}
-	s, err := newMongoDB(url.URL{Scheme: "mongodb", Host: addr, Path: "/"})
-	if err != nil {
-		return nil, err
-	}
-	s.Ferret = true
-	return s, start(exec.Command(filepath.Join(dir, "ferretdb"), addr, data), dir, syscall.SIGTERM, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return s.client.Ping(ctx, nil)
-	})
+	return s, start(exec.Command(filepath.Join(dir, "ferretdb"), addr, dir), dir, syscall.SIGTERM, s.greet)
 }
 
 func newMongoDB(u url.URL) (*MongoDBServer, error) {
-	client, err := mongo.Connect(options.Client().ApplyURI(u.String()))
-	host, _, _ := strings.Cut(u.Host, ",")
-	return &MongoDBServer{Addr: host, url: u, client: client}, err
+	s := &MongoDBServer{Addr: u.Host, url: u}
+	var err error
+	s.client, err = mongo.Connect(options.Client().ApplyURI(s.URI(s.Addr)))
+	return s, err
+}
+
+// greet asks the server what it is.
+func (s *MongoDBServer) greet() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var info bson.M
+	err := s.client.Database("admin").RunCommand(ctx, bson.M{"buildInfo": 1}).Decode(&info)
+	s.Ferret = info["ferretdbVersion"] != nil
+	return err
 }
 
 // NewDatabase returns the name of a database that nobody has, which is dropped when
@@ -104,13 +113,13 @@ func (s *MongoDBServer) NewDatabase(t testing.TB) string {
 }
 
 // URI is the connection string for the server by an address: its Addr, or that of
-// whatever stands before it, by which the driver then finds no other server.
+// whatever stands before it. By this one the driver finds no other server.
 func (s *MongoDBServer) URI(addr string) string {
 	u := s.url
 	u.Host = addr
 	q := u.Query()
-	q.Set("directConnection", "true")
 	q.Del("replicaSet")
+	q.Set("directConnection", "true")
 	u.RawQuery = q.Encode()
 	return u.String()
 }

@@ -1,4 +1,5 @@
-// Package servers starts throwaway database servers for the tests of this module,
+// Package servers finds and starts the programs that the tests of this module need:
+// the repository's own, browsers, and throwaway database servers, these last
 // from the programs that the machine has, each in a temporary folder and on a free
 // port of the loopback address, or uses the server that an environment variable
 // names. A server is started once for a test binary, by the first test that asks
@@ -23,10 +24,14 @@ import (
 	"time"
 )
 
-// Main runs the tests of a package, ends the servers that they started, and exits.
-func Main(m *testing.M) {
+// Main runs the tests of a package, ends the servers that they started and then
+// whatever else, and exits.
+func Main(m *testing.M, then ...func()) {
 	code := m.Run()
 	stopAll()
+	for _, end := range then {
+		end()
+	}
 	os.Exit(code)
 }
 

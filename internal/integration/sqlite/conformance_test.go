@@ -22,26 +22,28 @@ type fileStore struct {
 // transactions begin without a lock and the pool has one connection only: no call
 // needs a second while it has the first.
 func TestConformance(t *testing.T) {
-	t.Run("recommended", func(t *testing.T) { conformance(t, sqlitetest.DSN, 0) })
+	t.Run("recommended", func(t *testing.T) { storetest.Run(t, harness(sqlitetest.DSN, 0)) })
 	t.Run("deferred, one connection", func(t *testing.T) {
-		conformance(t, func(file string) string { return deferred(sqlitetest.DSN(file)) }, 1)
+		storetest.Run(t, harness(func(file string) string { return deferred(sqlitetest.DSN(file)) }, 1))
 	})
 }
 
-func conformance(t *testing.T, dsn func(file string) string, maxConns int) {
-	open := func(t *testing.T, dsn string) store.Store {
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness(sqlitetest.DSN, 0)) }
+
+func harness(dsn func(file string) string, maxConns int) storetest.Harness {
+	open := func(t testing.TB, dsn string) store.Store {
 		db := sqlitetest.OpenDB(t, dsn)
 		db.SetMaxOpenConns(maxConns)
 		return fileStore{sqlitetest.Store(t, db, nil), dsn}
 	}
-	storetest.Run(t, storetest.Harness{
-		Open:   func(t *testing.T) store.Store { return open(t, dsn(sqlitetest.File(t))) },
-		Reopen: func(t *testing.T, s store.Store) store.Store { return open(t, s.(fileStore).dsn) },
-		Join: func(t *testing.T, s store.Store) (store.Store, func() error, func() error) {
+	return storetest.Harness{
+		Open:   func(t testing.TB) store.Store { return open(t, dsn(sqlitetest.File(t))) },
+		Reopen: func(t testing.TB, s store.Store) store.Store { return open(t, s.(fileStore).dsn) },
+		Join: func(t testing.TB, s store.Store) (store.Store, func() error, func() error) {
 			fs := s.(fileStore)
 			tx, err := sqlitetest.OpenDB(t, fs.dsn).BeginTx(context.Background(), nil)
 			require.NoError(t, err)
 			return fs.With(tx), tx.Commit, tx.Rollback
 		},
-	})
+	}
 }

@@ -37,7 +37,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	s := sqlitetest.Store(t, db, nil)
 	clear(seen) // those of the migrations
 
-	sqltest.EveryCall(t, s)
+	sqltest.EveryCall(t, s, sqltest.T0)
 
 	statements := map[string][]any{}
 	for q, args := range seen {

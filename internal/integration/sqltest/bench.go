@@ -1,52 +1,42 @@
 package sqltest
 
 import (
-	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/carevia/stripebooking/storetest"
 )
 
-const benchConns = 32
+// BenchmarkStore is the benchmarks that all adapters have.
+func BenchmarkStore(b *testing.B, w Way) { storetest.Bench(b, harness(b, w, nil)) }
 
-// BenchmarkConfirm compares what the library does for a paid event with the guide's
-// three statements, on rows of the same columns, at 32 connections:
+// BenchmarkThreeStatements is what the guide does for a paid event, on rows of the
+// library's columns, for 32 callers at once. To compare:
 //
-//	go test ./postgres ./mysql -run '^$' -bench Confirm -benchtime 5s
+//	go test ./postgres ./mysql -run '^$' -bench 'ThreeStatements|Store/.*new-booking-parallel' -benchtime 5s
 //
 // The three statements keep no ledger, no history and no key, and race; see
 // TestThreeSteps.
-func BenchmarkConfirm(b *testing.B, w Way) {
-	b.Run("three statements", func(b *testing.B) {
-		db := w.benchDB(b)
-		b.ResetTimer()
-		many(b, func(n int64) error { return w.guide(db, "g"+strconv.FormatInt(n, 10)) })
-	})
-	b.Run("Store.Apply", func(b *testing.B) {
-		db := w.benchDB(b)
-		s := w.Store(b, db, nil)
-		b.ResetTimer()
-		many(b, func(n int64) error {
-			res, err := s.Apply(context.Background(), Paid("b"+strconv.FormatInt(n, 10)))
-			if err == nil && !res.Applied {
-				err = errors.New("not applied")
-			}
-			return err
-		})
-	})
-}
-
-func (w Way) benchDB(b *testing.B) *sql.DB {
+func BenchmarkThreeStatements(b *testing.B, w Way) {
+	const callers = 32
 	db := w.New(b)
-	db.SetMaxOpenConns(benchConns)
-	db.SetMaxIdleConns(benchConns)
 	w.Store(b, db, nil)
-	return db
+	var last atomic.Int64
+	procs := runtime.GOMAXPROCS(0)
+	b.SetParallelism((callers + procs - 1) / procs)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := w.guide(db, "g"+strconv.FormatInt(last.Add(1), 10)); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }
 
 // guide looks the payment up, creates the booking and creates the payment record,
@@ -73,26 +63,4 @@ func (w Way) guide(db *sql.DB, id string) error {
 		created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, '', 'card', 'full', 0, '', false, '', ?, ?)`),
 		p.PaymentIntentID, p.ID, p.BookingID, p.UserID, p.SessionID, p.Amount, p.Subtotal, p.Currency, string(p.Status), ms, ms, ms)
 	return err
-}
-
-// many does b.N things in 32 goroutines.
-func many(b *testing.B, do func(n int64) error) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	errs := make(chan error, benchConns)
-	for range benchConns {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-				if err := do(n); err != nil {
-					errs <- err
-					return
-				}
-			}
-		}()
-	}
-	wg.Wait()
-	close(errs)
-	require.NoError(b, <-errs)
 }

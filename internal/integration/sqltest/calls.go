@@ -3,14 +3,16 @@ package sqltest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/store"
 )
 
-// EveryCall makes every kind of call, so that every statement is sent.
-func EveryCall(t *testing.T, s store.Store) {
+// EveryCall makes every kind of call, so that every statement is sent. Lists go on
+// at a time, and end before it.
+func EveryCall(t *testing.T, s store.Store, at time.Time) {
 	t.Helper()
 	ctx := context.Background()
 	c := Paid("a")
@@ -37,7 +39,7 @@ func EveryCall(t *testing.T, s store.Store) {
 	require.NoError(t, err)
 	_, err = s.Event(ctx, "evt_a")
 	require.NoError(t, err)
-	for _, after := range []string{"", store.Cursor{At: T0, ID: "m"}.String()} {
+	for _, after := range []string{"", store.Cursor{At: at, ID: "m"}.String()} {
 		p := store.Page{After: after}
 		_, _, err = s.BookingsByUser(ctx, "user_1", p)
 		require.NoError(t, err)
@@ -57,7 +59,7 @@ func EveryCall(t *testing.T, s store.Store) {
 				f.From = T0
 			}
 			if n&8 != 0 {
-				f.To = T0
+				f.To = at
 			}
 			_, _, err = s.Events(ctx, f, p)
 			require.NoError(t, err)

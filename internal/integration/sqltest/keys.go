@@ -52,7 +52,7 @@ func TestKeyless(t *testing.T, w Way, dropKey func(table string) string) {
 		return
 	}
 	storetest.Run(t, storetest.Harness{
-		Open: func(t *testing.T) store.Store {
+		Open: func(t testing.TB) store.Store {
 			db := w.New(t)
 			s := w.Store(t, db, nil)
 			for _, table := range tables {
@@ -61,7 +61,7 @@ func TestKeyless(t *testing.T, w Way, dropKey func(table string) string) {
 			}
 			return s
 		},
-		Reopen: func(t *testing.T, s store.Store) store.Store {
+		Reopen: func(t testing.TB, s store.Store) store.Store {
 			t.Fatal("none of these cases opens a store again")
 			return nil
 		},

@@ -188,6 +188,9 @@ func (s *Store) Event(ctx context.Context, id string) (store.Event, error) {
 // BookingBySession returns a session's own booking, else that of its payment.
 func (s *Store) BookingBySession(ctx context.Context, sessionID string) (store.Booking, error) {
 	return run(ctx, s, "booking by session", false, func(t *table) (b store.Booking, err error) {
+		if sessionID == "" { // which is where those are that have none
+			return b, store.ErrNotFound
+		}
 		if own, _ := rows[store.Booking](t, key("bookings by session", sessionID), window{limit: 1}); len(own) > 0 {
 			return own[0], nil
 		}
@@ -231,17 +234,17 @@ func (s *Store) Events(ctx context.Context, f store.EventFilter, p store.Page) (
 func keysOfBooking(b store.Booking) []string {
 	return []string{
 		key("booking", b.ID),
-		place("bookings by user", b.UserID, b.CreatedAt, b.ID, ""),
-		place("bookings by session", b.SessionID, b.CreatedAt, b.ID, ""),
+		place(key("bookings by user", b.UserID), b.CreatedAt, b.ID, ""),
+		place(key("bookings by session", b.SessionID), b.CreatedAt, b.ID, ""),
 	}
 }
 
 func keysOfPayment(p store.Payment) []string {
 	return []string{
 		key("payment", p.PaymentIntentID),
-		place("payments by booking", p.BookingID, p.CreatedAt, p.ID, p.PaymentIntentID),
-		place("payments by user", p.UserID, p.CreatedAt, p.ID, p.PaymentIntentID),
-		place("payments by session", p.SessionID, p.CreatedAt, p.ID, p.PaymentIntentID),
+		place(key("payments by booking", p.BookingID), p.CreatedAt, p.ID, p.PaymentIntentID),
+		place(key("payments by user", p.UserID), p.CreatedAt, p.ID, p.PaymentIntentID),
+		place(key("payments by session", p.SessionID), p.CreatedAt, p.ID, p.PaymentIntentID),
 	}
 }
 
@@ -249,15 +252,14 @@ func keysOfEvent(e store.Event) []string {
 	keys := []string{key("event", e.ID)}
 	for _, state := range []store.EventState{"", e.State} { // for each filter that it matches
 		for _, kind := range []string{"", e.Type} {
-			keys = append(keys, place("events by kind", key(string(state), kind), e.ReceivedAt, e.ID, ""))
+			keys = append(keys, place(key("events by kind", string(state), kind), e.ReceivedAt, e.ID, ""))
 		}
 	}
 	return keys
 }
 
 func keysOfLine(l store.History) []string {
-	version := number(l.Version)
-	return []string{key("line", l.BookingID, version), key("history", l.BookingID, version)}
+	return []string{key("line", l.BookingID) + number(l.Version), key("history", l.BookingID) + number(l.Version)}
 }
 
-func seatKey(s store.Seat) string { return key("seat", s.Slot, number(int64(s.Number))) }
+func seatKey(s store.Seat) string { return key("seat", s.Slot) + number(int64(s.Number)) }

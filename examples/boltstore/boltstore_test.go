@@ -78,6 +78,21 @@ func TestContextEndsTheWait(t *testing.T) {
 	assert.True(t, r.Applied)
 }
 
+// NUL ends the parts of a key, so an id that has one must not reach into a list.
+func TestIDWithNUL(t *testing.T) {
+	s, ctx := open(t, filepath.Join(t.TempDir(), "bookings.bolt")), context.Background()
+	c := paid("a")
+	_, err := s.Apply(ctx, c)
+	require.NoError(t, err)
+	theirs := keysOfBooking(c.Next())[1]
+	user := strings.TrimPrefix(theirs, "bookings by user\x00")
+	for n := len(c.Booking.UserID); n <= len(user); n++ {
+		rows, _, err := s.BookingsByUser(ctx, user[:n], store.Page{})
+		require.NoError(t, err)
+		assert.Equal(t, user[:n] == c.Booking.UserID, len(rows) == 1, "%q", user[:n])
+	}
+}
+
 // What the adapter has to do itself is little: records.go is what bbolt lacks, and
 // knows nothing of bookings.
 func TestIsSmall(t *testing.T) {

@@ -87,24 +87,25 @@ func begin(ctx context.Context, db *bolt.DB, write bool) (*bolt.Tx, error) {
 	}
 }
 
-// key puts the name of a table and ids together. No id has a NUL, so that none
-// runs into what follows.
-func key(parts ...string) string { return strings.Join(parts, "\x00") }
+// key puts the name of a table and ids together. No id that is stored has a NUL, so
+// that none runs into what follows; one that is asked for may, and is found nowhere.
+func key(table string, ids ...string) string {
+	for _, id := range ids {
+		table += "\x00" + strings.ReplaceAll(id, "\x00", "\xff")
+	}
+	return table
+}
 
-// number has eight bytes in the order of numbers: the sign is turned, so that
+// number is the end of a key, in the order of numbers: the sign is turned, so that
 // negative ones come first.
 func number(n int64) string {
-	return string(binary.BigEndian.AppendUint64(nil, uint64(n)^1<<63))
+	return string(binary.BigEndian.AppendUint64([]byte{0}, uint64(n)^1<<63))
 }
 
 // place is where a record stands in a list: by time and id, so that the newest
-// comes last. What is unique at the end tells records with one id apart. A record
-// without a group, such as a booking that has no session, stands in no list.
-func place(list, group string, at time.Time, id, unique string) string {
-	if group == "" {
-		return ""
-	}
-	return key(list, group, number(at.UnixMilli())+id, unique)
+// comes last. What is unique at the end tells records with one id apart.
+func place(list string, at time.Time, id, unique string) string {
+	return list + number(at.UnixMilli()) + id + "\x00" + unique
 }
 
 // get returns a record, or nil.
@@ -138,9 +139,7 @@ func save[T any](t *table, record T, keysOf func(T) []string) {
 	}
 	t.put(keys[0], record)
 	for _, place := range keys[1:] {
-		if place != "" {
-			t.note(t.Put([]byte(place), []byte(keys[0]))) // not as JSON, whose strings are UTF-8
-		}
+		t.note(t.Put([]byte(place), []byte(keys[0]))) // not as JSON, whose strings are UTF-8
 	}
 }
 
@@ -175,8 +174,8 @@ func list[T any](ctx context.Context, s *Store, name string, p store.Page, w win
 // rows reads a part of a list, newest first, and a cursor if more follows.
 func rows[T any](t *table, name string, w window) (found []T, next string) {
 	// A list has whole milliseconds: this is the first that is not before at.
-	bound := func(at time.Time) string { return key(name, number(at.Add(time.Millisecond-1).UnixMilli())) }
-	first, end := key(name, ""), name+"\x01"
+	bound := func(at time.Time) string { return name + number(at.Add(time.Millisecond-1).UnixMilli()) }
+	first, end := name+"\x00", name+"\x01"
 	if !w.from.IsZero() {
 		first = bound(w.from)
 	}
@@ -184,7 +183,7 @@ func rows[T any](t *table, name string, w window) (found []T, next string) {
 		end = bound(w.to)
 	}
 	if w.after != nil {
-		end = min(end, key(name, number(w.after.At.UnixMilli())+w.after.ID))
+		end = min(end, name+number(w.after.At.UnixMilli())+w.after.ID)
 	}
 	c, last := t.Cursor(), ""
 	newest := c.Prev

@@ -127,6 +127,7 @@ func customer(t *testing.T, binary string, p place) {
 		b := s.call("GET", "/api/bookings/"+id, "")
 		assert.Equal(t, []any{"confirmed", "20.00", "19.99"}, []any{b["state"], b["paid"], b["due"]})
 	}
+	stripe.Close() // with its connections, for which a server that stops would wait
 	stop(all)
 	got := p.count(t)
 	assert.Equal(t, []int{1, 1}, []int{got.bookings, got.payments})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store"
@@ -53,10 +54,18 @@ func (l *leg) compare(ctx context.Context, customers []*customer) error {
 	for _, ss := range l.stripe.Sessions() {
 		sessions[ss.Metadata["userId"]] = append(sessions[ss.Metadata["userId"]], ss)
 	}
+	events := l.stripe.Events()
+	expired := map[string]time.Time{} // when, by session
+	for _, e := range events {
+		if e.Type == "checkout.session.expired" {
+			expired[e.ObjectID] = e.Created
+		}
+	}
 	var mu sync.Mutex
 	var errs []error
 	taken := map[store.Seat]string{}
 	l.each(customers, func(c *customer) {
+		c.compareSessions(sessions[c.user], expired)
 		bookings, err := c.compare(ctx, sessions[c.user])
 		mu.Lock()
 		defer mu.Unlock()
@@ -75,7 +84,24 @@ func (l *leg) compare(ctx context.Context, customers []*customer) error {
 	for _, b := range strange {
 		l.tally.twice("a stranger has booking %s", b.ID)
 	}
-	return errors.Join(append(errs, l.compareEvents(ctx))...)
+	return errors.Join(append(errs, l.compareEvents(ctx, events))...)
+}
+
+// compareSessions: of a booking's sessions one was paid or left alone until its time was over. The service ended all
+// others, so that nobody could pay twice.
+func (c *customer) compareSessions(sessions []stripetest.Session, expired map[string]time.Time) {
+	var left []string
+	for _, ss := range sessions {
+		switch {
+		case ss.Status == "open":
+			c.tally.wrong("%s: session %s is still open", c, ss.ID)
+		case ss.Status == "complete", !expired[ss.ID].Before(ss.ExpiresAt):
+			left = append(left, ss.ID)
+		}
+	}
+	if len(left) > 1 {
+		c.tally.twice("%s: all of the sessions %v could be paid", c, left)
+	}
 }
 
 // compare looks at one customer's bookings, given the sessions that are theirs.
@@ -93,9 +119,6 @@ func (c *customer) compare(ctx context.Context, sessions []stripetest.Session) (
 	explained := map[string]bool{}
 	var paid, unpaid []stripetest.Session
 	for _, ss := range sessions {
-		if ss.Status == "open" {
-			c.tally.wrong("%s: session %s is still open", c, ss.ID)
-		}
 		if ss.Status == "complete" && ss.PaymentStatus != "unpaid" {
 			paid = append(paid, ss)
 		} else {
@@ -256,14 +279,14 @@ func (c *customer) compareHistory(ctx context.Context, b store.Booking) error {
 }
 
 // compareEvents: every event of an endpoint's has arrived, and is done, or ignored where it is not for a booking.
-func (l *leg) compareEvents(ctx context.Context) error {
+func (l *leg) compareEvents(ctx context.Context, events []stripetest.Event) error {
 	foreign := map[string]bool{} // objects that say nothing to the service
 	for _, ss := range l.stripe.Sessions() {
 		if ss.Metadata["userId"] == "" {
 			foreign[ss.ID], foreign[ss.PaymentIntent] = true, true
 		}
 	}
-	for _, e := range l.stripe.Events() {
+	for _, e := range events {
 		if !slices.Contains(hooked, e.Type) {
 			continue
 		}

@@ -284,7 +284,7 @@ func TestChaosRefusesNonsense(t *testing.T) {
 	} {
 		assert.Panics(t, func() { srv.SetChaos(c) }, "%+v", c)
 	}
-	srv.SetChaos(stripetest.Chaos{Duplicate: 1, Reorder: 1, Late: 1, Drop: 1, Cut: 1})
+	srv.SetChaos(stripetest.Chaos{Duplicate: 1, Reorder: 1, Late: 1, Drop: 0.7, Half: 0.2, NoAnswer: 0.1, Cut: 0.3, Error: 0.6, SlowAnswer: 0.1})
 	srv.SetChaos(stripetest.BadDay())
 }
 

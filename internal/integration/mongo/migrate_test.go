@@ -66,7 +66,7 @@ func TestPrefix(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	_, err := mongostore.New(mongostore.Config{Prefix: "Nope"})
-	require.ErrorContains(t, err, "Database is required")
+	require.ErrorContains(t, err, "a Database is required")
 	require.ErrorContains(t, err, "Prefix", "all problems at once")
 	db := connect(t, "mongodb://127.0.0.1:1").Database("unused")
 	for prefix, ok := range map[string]bool{

@@ -149,7 +149,7 @@ func TestNoticed(t *testing.T) {
 			}
 			k := newSoak(t, 1, tt.n, tt, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
 			k.chaos = stripetest.Chaos{} // one thing wrong is enough
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			require.NoError(t, k.run(ctx))
 			if tt.counted == nil {

@@ -51,13 +51,13 @@ var _ store.Store = (*Store)(nil)
 func New(cfg Config) (*Store, error) {
 	var errs []error
 	if cfg.Database == nil {
-		errs = append(errs, errors.New("Database is required"))
+		errs = append(errs, errors.New("a Database is required"))
 	}
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
 	}
 	if !goodPrefix.MatchString(cfg.Prefix) {
-		errs = append(errs, fmt.Errorf("Prefix %q: a lower-case letter, then lower-case letters, digits and underscores are allowed, 32 in all", cfg.Prefix))
+		errs = append(errs, fmt.Errorf("the Prefix %q: a lower-case letter, then lower-case letters, digits and underscores are allowed, 32 in all", cfg.Prefix))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("mongostore: config: %w", errors.Join(errs...))

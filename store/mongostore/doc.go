@@ -124,7 +124,8 @@
 //   - write and read concern: that what a majority has acknowledged outlives the loss of
 //     a primary, and is all that is read. The tests see that they are asked for, and
 //     hide a rival's document as a read of the majority would.
-//   - retryable writes. The tests let an insert come twice.
+//   - retryable writes. The tests let FerretDB pass for one of a replica set, so that the
+//     driver sends again what had no answer; FerretDB then takes it for a rival's.
 //   - sessions and transactions. The tests see which commands are sent in one.
 //   - indexes for anything but _id, and sparse ones. The tests hold each filter against
 //     the keys of the indexes by MongoDB's rules; a real server is asked to explain it.

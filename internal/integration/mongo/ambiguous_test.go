@@ -124,3 +124,36 @@ func TestRivalThatCanNotBeSeenYet(t *testing.T) {
 	assert.NotErrorIs(t, err, store.ErrConflict)
 	assert.NotContains(t, err.Error(), "_a")
 }
+
+// Of two plans with one key, which differ in all else, the later is a replay, also when
+// the other comes in while it looks what is in its way.
+func TestKeyGoesFirst(t *testing.T) {
+	ctx := context.Background()
+	db, line, _ := intercepted(t)
+	s := newStore(t, db)
+	server := servers.MongoDB(t)
+	direct := newStore(t, connect(t, server.URI(server.Addr)).Database(db.Name()))
+	_, err := s.Apply(ctx, held("full", seats("mon", 1, 1)))
+	require.NoError(t, err)
+
+	other := paid("other")
+	mine := paid("mine")
+	mine.Key, mine.Event = other.Key, nil
+	mine.Booking.PaymentIntentID, mine.Payments[0].PaymentIntentID = "pi_other", "pi_other"
+	mine.Claim = []store.SeatClaim{seats("mon", 1, 1)} // in vain, so that it looks at all there is
+	line.before(func(name string, body bson.D) bool {
+		for _, e := range body {
+			if filter, ok := e.Value.(bson.D); ok && e.Key == "filter" && filter[0].Value == "intent pi_other" {
+				return true
+			}
+		}
+		return false
+	}, func() {
+		_, err := direct.Apply(ctx, other)
+		assert.NoError(t, err)
+	})
+	res, err := s.Apply(ctx, mine)
+	require.NoError(t, err)
+	assert.False(t, res.Applied)
+	assert.Equal(t, "bk_other", res.Booking.ID)
+}

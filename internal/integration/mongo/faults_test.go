@@ -17,20 +17,29 @@ import (
 type exchanged struct{ store.Store }
 
 // A connection that breaks, or a caller that stands still, at any command of any
-// operation. Each has a database of its own, since FerretDB is slow on full ones.
+// operation; of a server alone, and of one in a replica set, where the driver by itself
+// sends a write again whose answer was lost. Each operation has a database of its own,
+// since FerretDB is slow on full ones.
 func TestFaults(t *testing.T) {
-	server := servers.MongoDB(t)
-	client := connect(t, server.URI(server.Addr))
-	direct := new(exchanged)
-	faults.Run(t, faults.Target{
-		Direct: direct,
-		Open: func(t *testing.T, line *faults.Line) store.Store {
-			database := server.NewDatabase(t)
-			direct.Store = newStore(t, client.Database(database))
-			uri := server.URI(line.Proxy(t, server.Addr, housekeeping))
-			return newStore(t, connect(t, uri).Database(database))
-		},
-	})
+	for name, inReplicaSet := range map[string]bool{"alone": false, "in a replica set": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait for the driver most of the time
+			server := servers.MongoDB(t)
+			i := &interceptor{inReplicaSet: inReplicaSet}
+			addr := i.listen(t)
+			client := connect(t, server.URI(server.Addr))
+			direct := new(exchanged)
+			faults.Run(t, faults.Target{
+				Direct: direct,
+				Open: func(t *testing.T, line *faults.Line) store.Store {
+					database := server.NewDatabase(t)
+					direct.Store = newStore(t, client.Database(database))
+					uri := server.URI(line.Proxy(t, addr, housekeeping))
+					return newStore(t, connect(t, uri).Database(database))
+				},
+			})
+		})
+	}
 }
 
 // housekeeping tells the requests by which a driver looks after its connections.

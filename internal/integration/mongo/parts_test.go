@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -203,6 +204,38 @@ func TestSeveralKeysAtOnce(t *testing.T) {
 		}
 	}
 	noSeatTwice(t, s)
+}
+
+// Who loses when its parts are there already says that no more will come, before it
+// is told that it lost: nobody waits for the rest, and a late one does not get in.
+func TestLoserVoidsItsParts(t *testing.T) {
+	ctx := context.Background()
+	db, line, sent := intercepted(t)
+	s := newStore(t, db)
+	server := servers.MongoDB(t)
+	direct := connect(t, server.URI(server.Addr)).Database(db.Name())
+	line.before(func(name string, _ bson.D) bool { return name == "insert" }, func() {
+		_, err := newStore(t, direct).Apply(ctx, held("a"))
+		assert.NoError(t, err)
+	})
+	var res store.Result
+	var err error
+	_, names := sent.during(func() { res, err = s.Apply(ctx, several("a", "mon")) })
+	require.ErrorIs(t, err, store.ErrConflict)
+	require.Equal(t, store.ConflictVersion, res.Conflict)
+	require.Equal(t, []string{"listIndexes", "find", "find", "insert", "insert"}, names[:5], "at once")
+	txs, parts := map[any]bool{}, 0
+	docs := documents(t, db)
+	for _, d := range docs {
+		txs[d["tx"]] = true
+	}
+	for _, d := range docs {
+		if of := d["of"]; of != nil {
+			parts++
+			require.True(t, txs[of], "a part waits for its Change")
+		}
+	}
+	require.Equal(t, 2, parts)
 }
 
 // A payment that changes hands, and back, has one place in each list, and a booking

@@ -2,10 +2,12 @@ package mongo
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -51,6 +53,12 @@ func (c *commands) during(do func()) (seen []*event.CommandStartedEvent, names [
 
 // interceptor stands between a driver and its server, and knows commands.
 type interceptor struct {
+	server string // the address
+
+	// inReplicaSet lets the server say that it is the primary of a replica set, so that
+	// the driver makes use of what such have, such as retryable writes.
+	inReplicaSet bool
+
 	mu sync.Mutex
 	// edit may change a command.
 	edit func(name string, body bson.D) bson.D
@@ -65,10 +73,21 @@ func (i *interceptor) set(edit func(string, bson.D) bson.D, twice func(string) b
 	i.edit, i.twice = edit, twice
 }
 
+// before runs do once, before the first command that is meant goes on.
+func (i *interceptor) before(meant func(name string, body bson.D) bool, do func()) {
+	var once sync.Once
+	i.set(func(name string, body bson.D) bson.D {
+		if meant(name, body) {
+			once.Do(do)
+		}
+		return body
+	}, nil)
+}
+
 // listen returns the address that the driver is to connect to.
 func (i *interceptor) listen(t *testing.T) string {
 	t.Helper()
-	server := servers.MongoDB(t).Addr
+	i.server = servers.MongoDB(t).Addr
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var open sync.Map
@@ -87,7 +106,7 @@ func (i *interceptor) listen(t *testing.T) string {
 			open.Store(c, true)
 			wg.Go(func() {
 				defer c.Close()
-				s, err := net.Dial("tcp", server)
+				s, err := net.Dial("tcp", i.server)
 				if assert.NoError(t, err) {
 					defer s.Close()
 					i.serve(t, c, s)
@@ -98,6 +117,7 @@ func (i *interceptor) listen(t *testing.T) string {
 	return ln.Addr().String()
 }
 
+// serve passes on one connection's commands, and what is answered.
 func (i *interceptor) serve(t *testing.T, client, server net.Conn) {
 	fromClient, fromServer := bufio.NewReader(client), bufio.NewReader(server)
 	for {
@@ -105,16 +125,18 @@ func (i *interceptor) serve(t *testing.T, client, server net.Conn) {
 		if err != nil {
 			return
 		}
-		name := ""
-		if binary.LittleEndian.Uint32(request[12:]) == opMsg {
-			request, name = i.intercept(t, request)
-		}
-		i.mu.Lock()
 		times := 1
-		if i.twice != nil && name != "" && i.twice(name) {
-			times = 2
+		command := documentOf(t, request)
+		if name := command[0].Key; kind(request) == opMsg {
+			i.mu.Lock()
+			if i.edit != nil {
+				request = replaced(t, request, i.edit(name, command))
+			}
+			if i.twice != nil && i.twice(name) {
+				times = 2
+			}
+			i.mu.Unlock()
 		}
-		i.mu.Unlock()
 		var answer []byte
 		for range times {
 			if _, err := server.Write(request); err != nil {
@@ -124,16 +146,31 @@ func (i *interceptor) serve(t *testing.T, client, server net.Conn) {
 				return
 			}
 		}
+		if d := documentOf(t, answer); i.inReplicaSet && has(d, "maxWireVersion") && !has(d, "setName") {
+			d = append(d, bson.E{Key: "setName", Value: "rs"}, bson.E{Key: "setVersion", Value: 1},
+				bson.E{Key: "me", Value: i.server}, bson.E{Key: "hosts", Value: bson.A{i.server}})
+			answer = replaced(t, answer, d)
+		}
 		if _, err := client.Write(answer); err != nil {
 			return
 		}
 	}
 }
 
-// A message is a header of 16 bytes, with its length first and its kind last, then,
-// in this kind, 4 bytes of flags and sections: 0 and the command's document, or 1 and
-// a sequence of documents. See https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
-const opMsg = 2013
+func has(d bson.D, field string) bool {
+	return slices.ContainsFunc(d, func(e bson.E) bool { return e.Key == field })
+}
+
+// A message has a header of 16 bytes, with its length first and its kind last, and a
+// document, after which there may be others in a sequence.
+// See https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
+const (
+	opMsg   = 2013
+	opReply = 1    // to
+	opQuery = 2004 // of a new connection
+)
+
+func kind(message []byte) uint32 { return binary.LittleEndian.Uint32(message[12:]) }
 
 func readMessage(r io.Reader) ([]byte, error) {
 	header := make([]byte, 16)
@@ -145,27 +182,31 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return message, err
 }
 
-func (i *interceptor) intercept(t *testing.T, message []byte) ([]byte, string) {
-	const body = 16 + 4 + 1 // the driver sends the command's document first
-	if !assert.Zero(t, message[body-1], "the first section is the command") {
-		return message, ""
+// extent is where the first document of a message is.
+func extent(message []byte) (from, to int) {
+	switch kind(message) {
+	case opMsg:
+		from = 16 + 4 + 1 // flags, and 0 for a document; the driver sends it before sequences
+	case opReply:
+		from = 16 + 4 + 8 + 4 + 4 // flags, a cursor and two numbers
+	case opQuery:
+		from = 16 + 4 + bytes.IndexByte(message[20:], 0) + 1 + 4 + 4 // flags, a name and two numbers
 	}
-	end := body + int(binary.LittleEndian.Uint32(message[body:]))
-	var command bson.D
-	if !assert.NoError(t, bson.Unmarshal(message[body:end], &command)) {
-		return message, ""
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	name := command[0].Key
-	if i.edit == nil {
-		return message, name
-	}
-	edited, err := bson.Marshal(i.edit(name, command))
-	if !assert.NoError(t, err) {
-		return message, name
-	}
-	out := append(append(append([]byte(nil), message[:body]...), edited...), message[end:]...)
+	return from, from + int(binary.LittleEndian.Uint32(message[from:]))
+}
+
+func documentOf(t *testing.T, message []byte) (d bson.D) {
+	from, to := extent(message)
+	assert.NoError(t, bson.Unmarshal(message[from:to], &d))
+	return d
+}
+
+// replaced is a message with another first document.
+func replaced(t *testing.T, message []byte, d bson.D) []byte {
+	raw, err := bson.Marshal(d)
+	assert.NoError(t, err)
+	from, to := extent(message)
+	out := slices.Concat(message[:from], raw, message[to:])
 	binary.LittleEndian.PutUint32(out, uint32(len(out)))
-	return out, name
+	return out
 }

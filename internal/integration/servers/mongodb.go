@@ -33,7 +33,7 @@ var mongoDB = sync.OnceValues(startMongoDB)
 
 // MongoDB is the server of this test binary: the one that TEST_MONGODB_URI names
 // (mongodb://user:password@host:port/, of a user who may make and drop databases; of a
-// replica set its primary), or FerretDB, which is built and started.
+// replica set its primary; without TLS), or FerretDB, which is built and started.
 func MongoDB(t testing.TB) *MongoDBServer {
 	t.Helper()
 	s, err := mongoDB()
@@ -120,6 +120,7 @@ func (s *MongoDBServer) URI(addr string) string {
 	q := u.Query()
 	q.Del("replicaSet")
 	q.Set("directConnection", "true")
+	q.Set("serverMonitoringMode", "poll") // an answer to each request, as proxies expect
 	u.RawQuery = q.Encode()
 	return u.String()
 }

@@ -41,8 +41,7 @@
 // nor the store tells enough. No exported name mentions a type of stripe-go's.
 //
 // Stripe's JSON is read in one place, whether it comes in an event or as an
-// answer, and read narrowly: API versions from 2020-08-27 on are understood, and an
-// amount that is negative, beyond all bounds or in no currency is not. Where
+// answer, and read narrowly: API versions from 2020-08-27 on are understood. Where
 // a session of Adaptive Pricing says what was agreed in the currency of the
 // integration, that is what counts.
 //

@@ -112,9 +112,8 @@ func sound(t *testing.T, f booking.Facts) {
 	for _, id := range []string{f.SessionID, f.PaymentIntentID, f.FailureCode, f.PaymentMethod} {
 		require.True(t, id == "" || store.CheckID("id", id) == nil, "%q", id)
 	}
-	for _, amount := range []int64{f.Amount, f.Subtotal, f.Tax, f.Shipping, f.Discount} {
-		require.True(t, amount >= 0 && amount <= maxAmount, "%d", amount)
-		require.True(t, amount == 0 || len(f.Currency) == 3, "%d %q", amount, f.Currency)
+	if checkMoney(f) != nil {
+		return // Settle refuses it
 	}
 	for _, codec := range []booking.Codec{booking.Marked{}, booking.Plain{}} {
 		o, err := codec.Decode(f)

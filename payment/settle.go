@@ -83,6 +83,9 @@ func (s *Service) settle(ctx context.Context, f booking.Facts, c Cause) (Settlem
 	if err != nil {
 		return Settlement{}, err
 	}
+	if err := checkMoney(f); err != nil {
+		return Settlement{}, fmt.Errorf("%w: %w", booking.ErrMetadata, err)
+	}
 	// Under the plain codec there is no hold: what will be written is a new
 	// booking as a rule, so it is written without looking. A conflict brings
 	// what is there instead.
@@ -92,6 +95,24 @@ func (s *Service) settle(ctx context.Context, f booking.Facts, c Cause) (Settlem
 		}
 	}
 	return s.apply(ctx, st, o, f, c)
+}
+
+// maxAmount is the largest amount that is settled, in minor units: a thousand times
+// what Stripe takes, and far below where sums would overflow.
+const maxAmount = 1e15
+
+// checkMoney refuses what no payment can be. An unknown currency is none of it: what
+// came in is recorded as it came.
+func checkMoney(f booking.Facts) error {
+	for _, amount := range []int64{f.Amount, f.Subtotal, f.Tax, f.Shipping, f.Discount} {
+		if amount < 0 || amount > maxAmount {
+			return errors.New("an amount is negative or beyond all bounds")
+		}
+		if amount > 0 && f.Currency == "" {
+			return errors.New("an amount is in no currency")
+		}
+	}
+	return nil
 }
 
 // apply plans and applies until a plan wins.

@@ -105,6 +105,11 @@ func TestBuiltIn(t *testing.T) {
 	bare := webhooktest.Intent{EventID: "evt_1", Amount: 5000}
 	paid := webhooktest.SessionCompleted(session(nil))
 	none := &stripe{}
+	marked, err := booking.Marked{}.Encode(booking.Order{
+		BookingID: "bk_1", UserID: "u1", ServiceID: "s1", ServiceName: "Care", Option: store.OptionFull, Purpose: store.PurposeFull,
+		Total: 5000, Now: 5000, Currency: "usd",
+	})
+	require.NoError(t, err)
 
 	for _, tc := range []struct {
 		delivery string
@@ -132,6 +137,10 @@ func TestBuiltIn(t *testing.T) {
 		{"intent failed", webhooktest.IntentFailed(webhooktest.Intent{EventID: "evt_1", Amount: 5000, Metadata: plain(), FailureCode: "insufficient_funds"}), none, 200, true, store.EventDone, "insufficient_funds", "", 0},
 
 		{"another amount", webhooktest.SessionCompleted(session(func(s *webhooktest.Session) { s.Amount = 4999 })), none, 200, true, store.EventDone, "amount_mismatch", store.StateConflicted, 1},
+		{"a currency that nobody knows", webhooktest.SessionCompleted(session(func(s *webhooktest.Session) { s.Currency, s.Metadata = "usdcoin", marked })), none, 200, true, store.EventDone, "currency_mismatch", store.StateConflicted, 1},
+		{"an amount that can't be", webhooktest.SessionCompleted(session(func(s *webhooktest.Session) { s.Tax = -500 })), none, 200, false, store.EventDead, "", "", 0},
+		{"an amount that can't be, of an intent", webhooktest.IntentSucceeded(webhooktest.Intent{EventID: "evt_1", Amount: 1e16, Metadata: plain()}), none, 200, false, store.EventDead, "", "", 0},
+		{"an amount that can't be, of another's", webhooktest.SessionCompleted(session(func(s *webhooktest.Session) { s.Tax, s.Metadata = -500, nil })), none, 200, true, store.EventIgnored, "not_ours", "", 0},
 		{"none of the keys", webhooktest.SessionCompleted(session(func(s *webhooktest.Session) { s.Metadata = map[string]string{"order": "1"} })), none, 200, true, store.EventIgnored, "not_ours", "", 0},
 		{"no metadata", webhooktest.SessionCompleted(session(func(s *webhooktest.Session) { s.Metadata = nil })), none, 200, true, store.EventIgnored, "not_ours", "", 0},
 		{"a subscription", webhooktest.SessionCompleted(session(func(s *webhooktest.Session) { s.Mode = "subscription" })), none, 200, true, store.EventIgnored, "not_a_one_off_payment", "", 0},

@@ -554,6 +554,10 @@ func TestPages(t *testing.T) {
 		"View Booking", "Download Receipt", "Back to Home")
 	shows(success, "bob", 403, "Payment Error", "Unauthorized access", "Go to Home")
 	shows("/payment/success?session_id=cs_test_1", "ada", 404, "Payment Error", "Payment session not found")
+	const asked = "GET /v1/checkout/sessions/{id}"
+	before := stripe.Count(asked)
+	shows("/payment/success?session_id=cs_test_2", "", 403, "Payment Error", "Unauthorized access")
+	assert.Equal(t, before, stripe.Count(asked), "nobody's question")
 
 	const email = "A confirmation email has been sent to your registered email"
 	_, page := plain.page(success, "ada")
@@ -594,6 +598,28 @@ func TestPaidByBank(t *testing.T) {
 	arrive(t, stripe)
 	_, page := s.page("/payment/success?session_id="+sessionID, "ada")
 	assert.Contains(t, page, "Payment Successful!")
+}
+
+// TestPaidBack: the page of a payment does not call a booking confirmed that is not any more.
+func TestPaidBack(t *testing.T) {
+	flag, ctx := "sqlite:"+filepath.Join(t.TempDir(), "bookings.db"), context.Background()
+	s, stripe := withStripe(t, "-store", flag)
+	sessionID := paid(t, s, stripe, "ada")
+	arrive(t, stripe)
+	db, err := openStore(ctx, flag)
+	require.NoError(t, err)
+	defer db.close()
+	b, err := db.store.BookingBySession(ctx, sessionID)
+	require.NoError(t, err)
+	b.State = store.StateRefunded
+	_, err = db.store.Apply(ctx, store.Change{Key: "refund", Booking: &b, History: &store.History{
+		From: store.StateConfirmed, To: b.State, Cause: store.Cause{By: "operator", ID: "eve"}, At: time.Now(),
+	}})
+	require.NoError(t, err)
+	status, page := s.page("/payment/success?session_id="+sessionID, "ada")
+	assert.Equal(t, 200, status)
+	assert.Contains(t, page, "Refunded")
+	assert.NotContains(t, page, "Payment Successful!")
 }
 
 // TestPaidOtherwise: less was paid than agreed.

@@ -155,7 +155,11 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
 	defer cancel()
-	user, _ := caller(r)
+	user, ok := caller(r)
+	if !ok { // nobody's question: Stripe need not be asked
+		s.paymentError(w, r, http.StatusForbidden, "Unauthorized access")
+		return
+	}
 	found, err := s.payments.Verify(ctx, session, user, 0)
 	if err == nil && found.Status == payment.Unpaid {
 		// Or so it was, and the customer was faster. Nobody who has paid may read
@@ -174,6 +178,10 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		status, found.Status = http.StatusOK, payment.Pending // the script will see
+	}
+	if b := found.Booking; found.Status == payment.Processed && b.State != store.StateConfirmed {
+		http.Redirect(w, r, "/booking/"+url.PathEscape(b.ID), http.StatusSeeOther) // called off since, or paid back
+		return
 	}
 	data := successPage{Session: session, Mode: s.cfg.Mode, Mailer: s.cfg.Mailer != nil && s.webhook != nil}
 	if b := found.Booking; b != nil {

@@ -270,20 +270,22 @@ func applyNewMySQL(ctx context.Context, db *sql.DB, s *schema, ch store.Change) 
 	}
 	defer c.Close()
 	_, err = c.ExecContext(ctx, statement, args...)
-	switch {
-	case err == nil:
+	if err == nil {
 		return true, nil
-	case errorNumber(err) == errKeyTaken:
+	}
+	if errorNumber(err) == errKeyTaken {
 		return false, &lostError{}
+	}
+	// The handler has rolled back, unless the failure was one, such as of memory, on
+	// which none runs. Whoever is given the connection next must not commit half.
+	if _, undo := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
+		discard(c)
+	}
+	switch {
 	case errorNumber(err) == errSyntax:
 		return false, errNoApplyNew
 	case errorNumber(err) == errDuplicate || s.dialect.again(err), errors.Is(err, driver.ErrBadConn):
 		return false, nil // and nothing was written: the transaction goes from there
-	}
-	// A handler does not run on every failure, such as of memory. Whoever is given the
-	// connection next must not commit what is left then.
-	if _, undo := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
-		discard(c)
 	}
 	return false, err
 }

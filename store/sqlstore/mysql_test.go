@@ -172,11 +172,11 @@ func TestMySQLApplyNew(t *testing.T) {
 	}{
 		{name: "in", ok: true},
 		{name: "a replay", err: &mysqlError{Number: errKeyTaken}, lost: true},
-		{name: "another key is taken", err: &mysqlError{Number: 1062}},
-		{name: "deadlock", err: &mysqlError{Number: 1213}},
-		{name: "waited too long", err: &mysqlError{Number: 1205}},
+		{name: "another key is taken", err: &mysqlError{Number: 1062}, after: "ROLLBACK"},
+		{name: "deadlock", err: &mysqlError{Number: 1213}, after: "ROLLBACK"},
+		{name: "waited too long", err: &mysqlError{Number: 1205}, after: "ROLLBACK"},
 		{name: "nothing was sent", err: driver.ErrBadConn},
-		{name: "unknown to the server", err: &mysqlError{Number: 1064}, want: errNoApplyNew},
+		{name: "unknown to the server", err: &mysqlError{Number: 1064}, want: errNoApplyNew, after: "ROLLBACK"},
 		{name: "killed", err: &mysqlError{Number: 1317}, want: &mysqlError{Number: 1317}, after: "ROLLBACK"},
 		{name: "away", err: errAway, want: errAway, after: "ROLLBACK"},
 	} {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/webhook/webhooktest"
 )
 
@@ -87,7 +88,7 @@ func (s *server) run() bool {
 	s.cmd, s.ended = exec.Command(s.binary, "-addr", s.addr), make(chan struct{})
 	s.cmd.Env = environment(s.place.flag, s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if !assert.NoError(s.t, s.cmd.Start()) {
+	if !assert.NoError(s.t, servers.StartWithParent(s.cmd, syscall.SIGKILL)) {
 		s.cmd = nil
 		return false
 	}

@@ -122,7 +122,7 @@ func start(cmd *exec.Cmd, dir string, stop os.Signal, ready func() error) error 
 	}
 	defer out.Close()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
-	if err := startWithParent(cmd, stop); err != nil {
+	if err := StartWithParent(cmd, stop); err != nil {
 		return err
 	}
 	go func() {

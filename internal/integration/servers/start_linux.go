@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// startWithParent starts cmd so that it also ends when this process is killed.
-func startWithParent(cmd *exec.Cmd, stop os.Signal) error {
+// StartWithParent starts cmd so that it also ends when this process is killed.
+func StartWithParent(cmd *exec.Cmd, stop os.Signal) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}

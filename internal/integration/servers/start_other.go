@@ -7,4 +7,5 @@ import (
 	"os/exec"
 )
 
-func startWithParent(cmd *exec.Cmd, _ os.Signal) error { return cmd.Start() }
+// StartWithParent starts cmd; only on Linux does it end when this process is killed.
+func StartWithParent(cmd *exec.Cmd, _ os.Signal) error { return cmd.Start() }

@@ -74,7 +74,7 @@ func TestNoticed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		wrong
 		counted func(*tally) int
-		n       int // payments; 40 unless set
+		n       int // payments; 25 unless set
 	}{
 		"nothing is wrong": {},
 		"a payment is not stored": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
@@ -120,8 +120,8 @@ func TestNoticed(t *testing.T) {
 			for i := range c.Claim {
 				c.Claim[i].Capacity++
 			}
-		})}, counted: state, n: 110},
-		"seats are not given back": {wrong: wrong{apply: change(func(c *store.Change) { c.Release = nil })}, counted: state, n: 110},
+		})}, counted: state, n: 90},
+		"seats are not given back": {wrong: wrong{apply: change(func(c *store.Change) { c.Release = nil })}, counted: state, n: 90},
 		"a hold does not end": {wrong: wrong{apply: change(func(c *store.Change) {
 			if c.Booking != nil && c.Booking.State == store.StateExpired {
 				c.Booking, c.Payments, c.Release, c.History = nil, nil, nil, nil
@@ -145,7 +145,7 @@ func TestNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.Store = new(memory.Store); tt.n == 0 {
-				tt.n = 40
+				tt.n = 25
 			}
 			k := newSoak(t, 1, tt.n, tt, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
 			k.chaos = stripetest.Chaos{} // one thing wrong is enough

@@ -10,7 +10,7 @@
 // In the end everything that Stripe took must be stored once, as it was agreed: the four counts of what is missing,
 // there twice, of a wrong amount or in a wrong state are 0.
 //
-// SOAK_N is the number of payments (200 unless set), for which half as many customers more come. SOAK_SEED repeats what
+// SOAK_N is the number of payments (150 unless set), for which half as many customers more come. SOAK_SEED repeats what
 // they and the chaos do, as far as a machine can: who comes first in a race is the scheduler's. Each thousand of them has
 // a seed of its own, the next one up, which a difference names: with that as SOAK_SEED they come alone. FerretDB, which
 // reads a whole collection for most questions, gets a fiftieth of the payments, in tens, each in a database of their own.
@@ -97,7 +97,7 @@ func openMongo(place string) (store.Store, error) {
 }
 
 func TestSoak(t *testing.T) {
-	n, seed := int(faults.Number(t, "SOAK_N", 200)), faults.Number(t, "SOAK_SEED", time.Now().UnixNano())
+	n, seed := int(faults.Number(t, "SOAK_N", 150)), faults.Number(t, "SOAK_SEED", time.Now().UnixNano())
 	t.Run("memory", func(t *testing.T) {
 		s := new(memory.Store)
 		soaked(t, seed, n, s, 1, func(stripe string) (*process, error) { return serve(s, stripe, nil) })

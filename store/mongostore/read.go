@@ -343,7 +343,7 @@ func (s *Store) PaymentsByUser(ctx context.Context, userID string, p store.Page)
 		chain: versions, fields: []string{"payments"},
 		record: func(place, newest *document) (store.Payment, bool) {
 			p, ok := paymentOf(newest, place.PaymentPlace.Intent)
-			return p, ok && p.UserID == userID && p.ID == place.PaymentPlace.ID
+			return p, ok && p.UserID == userID && p.ID == place.PaymentPlace.ID && p.CreatedAt.Equal(place.PaymentPlace.At)
 		},
 	}.page(ctx, s, p)
 }

@@ -99,14 +99,17 @@
 //     the tables have their own, which compares bytes and does not pad.
 //   - sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES: nothing is cut.
 //   - autocommit is ON, completion_type NO_CHAIN and unique_checks ON.
-//   - innodb_flush_log_at_trx_commit is 1: what was committed outlives a crash.
+//   - innodb_flush_log_at_trx_commit is 1, and with a binary log sync_binlog too: what
+//     was committed outlives a crash.
 //   - binlog_format is not STATEMENT, where there is a binary log: InnoDB refuses to
 //     write in READ COMMITTED then.
 //   - group_concat_max_len is 65536 or more, on MariaDB, which cuts lists at it.
 //   - the tables are InnoDB's.
 //
 // The driver's own parameters don't matter, clientFoundRows and parseTime included,
-// and multiStatements is not needed. But with interpolateParams=true a statement
+// and multiStatements is not needed. Only readTimeout and writeTimeout end a command on
+// a connection that has gone silent, for the driver does not watch ctx while it commits:
+// the call returns with ctx, its connection stays in use until then. With interpolateParams=true a statement
 // takes one round trip instead of two.
 //
 // Confirming a new booking is one statement on MariaDB, a block that is a transaction:

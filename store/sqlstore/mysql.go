@@ -122,7 +122,7 @@ func checkMySQL(ctx context.Context, c conn, prefix string) error {
 	set := map[string]string{}
 	err := query(ctx, c, "SHOW VARIABLES WHERE Variable_name IN ('version', 'character_set_client', 'character_set_connection', "+
 		"'character_set_results', 'sql_mode', 'autocommit', 'completion_type', 'unique_checks', 'innodb_flush_log_at_trx_commit', "+
-		"'log_bin', 'binlog_format', 'group_concat_max_len')", nil, func(scan func(...any) error) error {
+		"'log_bin', 'binlog_format', 'sync_binlog', 'group_concat_max_len')", nil, func(scan func(...any) error) error {
 		var name, value string
 		err := scan(text(&name), text(&value))
 		set[strings.ToLower(name)] = value
@@ -171,6 +171,11 @@ func checkMySQL(ctx context.Context, c conn, prefix string) error {
 	default:
 		problem("innodb_flush_log_at_trx_commit is %s, so a crash of the server may undo a confirmed booking: set it to 1", flush)
 	}
+	// With a binary log, what is to be recovered is what that has.
+	// https://mariadb.com/kb/en/binary-log-group-commit-and-innodb-flushing-performance/
+	if set["log_bin"] == "ON" && set["innodb_flush_log_at_trx_commit"] == "1" && set["sync_binlog"] != "1" {
+		problem("sync_binlog is %s, so a crash of the machine may undo a confirmed booking: set it to 1", set["sync_binlog"])
+	}
 	if set["log_bin"] == "ON" && set["binlog_format"] == "STATEMENT" {
 		problem("binlog_format is STATEMENT, with which InnoDB refuses to write in READ COMMITTED: set it to ROW or MIXED")
 	}
@@ -200,14 +205,14 @@ func recentMySQL(version string) bool {
 }
 
 // noSavepoint: a deadlock ends a whole transaction, of which the driver's Tx knows
-// nothing: what follows is committed by itself, and a savepoint is gone at once.
+// nothing: what follows is committed by itself, and a savepoint is gone at once. When
+// the question itself fails, as with ctx, nothing may be taken for granted.
 func noSavepoint(ctx context.Context, tx conn) bool {
-	ctx = context.WithoutCancel(ctx)
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT stripebooking_alive"); err != nil {
-		return false
+		return true
 	}
 	_, err := tx.ExecContext(ctx, "RELEASE SAVEPOINT stripebooking_alive")
-	return errorNumber(err) == errNoSavepoint
+	return err != nil
 }
 
 // lockMySQL holds a lock of the connection's until it is given back. Its name has 64
@@ -231,11 +236,6 @@ func lockMySQL(ctx context.Context, c *sql.Conn, prefix string) (func(context.Co
 		}
 		return err
 	}, nil
-}
-
-// discard closes a connection in a state that must not go back to the pool.
-func discard(c *sql.Conn) {
-	_ = c.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // newBookingMySQL is one statement of MariaDB's that is a transaction: any error
@@ -278,7 +278,9 @@ func applyNewMySQL(ctx context.Context, db *sql.DB, s *schema, ch store.Change) 
 	}
 	// The handler has rolled back, unless the failure was one, such as of memory, on
 	// which none runs. Whoever is given the connection next must not commit half.
-	if _, undo := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if _, err := c.ExecContext(undo, "ROLLBACK"); err != nil {
 		discard(c)
 	}
 	switch {

@@ -71,7 +71,7 @@ func TestMySQLSettings(t *testing.T) {
 	good := map[string]string{
 		"version": "8.0.36", "character_set_client": "utf8mb4", "character_set_connection": "utf8mb4", "character_set_results": "utf8mb4",
 		"sql_mode": "ANSI,STRICT_ALL_TABLES", "autocommit": "ON", "completion_type": "NO_CHAIN", "unique_checks": "ON",
-		"innodb_flush_log_at_trx_commit": "1", "log_bin": "ON", "binlog_format": "ROW", "group_concat_max_len": "1024",
+		"innodb_flush_log_at_trx_commit": "1", "log_bin": "ON", "binlog_format": "ROW", "sync_binlog": "1", "group_concat_max_len": "1024",
 	}
 	for _, c := range []struct {
 		change map[string]string
@@ -80,6 +80,9 @@ func TestMySQLSettings(t *testing.T) {
 		{nil, ""},
 		{map[string]string{"binlog_format": "STATEMENT"}, "set it to ROW or MIXED"},
 		{map[string]string{"binlog_format": "STATEMENT", "log_bin": "OFF"}, ""},
+		{map[string]string{"sync_binlog": "0"}, "sync_binlog is 0"},
+		{map[string]string{"sync_binlog": "0", "log_bin": "OFF"}, ""},
+		{map[string]string{"sync_binlog": "0", "innodb_flush_log_at_trx_commit": "3"}, ""},
 		{map[string]string{"innodb_flush_log_at_trx_commit": "3"}, ""},
 		{map[string]string{"innodb_flush_log_at_trx_commit": "0"}, "set it to 1"},
 		{map[string]string{"innodb_flush_log_at_trx_commit": ""}, "no InnoDB"},

@@ -3,9 +3,11 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +57,8 @@ type Store struct {
 	db         *sql.DB
 	inTx       func(ctx context.Context, tx *sql.Tx, c store.Change) error
 	checked    atomic.Bool
-	noApplyNew atomic.Bool   // the server can't
+	noApplyNew atomic.Bool // the server can't
+	savepoints atomic.Int64
 	turn       chan struct{} // of the dialect's oneWriter; holds whoever writes
 }
 
@@ -246,15 +249,66 @@ func (s *Store) writeOnce(ctx context.Context, fn func(*sql.Tx) error) error {
 		return err
 	}
 	defer done()
-	tx, err := s.db.BeginTx(ctx, s.dialect.txOptions)
+	c, tx, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do; else fn's error is the news
+	ok := false
+	defer func() {
+		if !ok { // also when fn panics
+			_ = end(c, tx.Rollback) // fn's error is the news
+		}
+	}()
 	if err := fn(tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	ok = true
+	if s.dialect.oneWriter { // whose turn it is stays until it is over
+		return end(c, tx.Commit)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- end(c, tx.Commit) }() // not every driver's stops with ctx
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // the outcome is unknown
+	}
+}
+
+// begin begins a transaction on a connection that is pinned for it.
+func (s *Store) begin(ctx context.Context) (*sql.Conn, *sql.Tx, error) {
+	for try := 1; ; try++ {
+		c, err := s.db.Conn(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		tx, err := c.BeginTx(ctx, s.dialect.txOptions)
+		if err == nil {
+			return c, tx, nil
+		}
+		discard(c)
+		if try == 3 || !errors.Is(err, driver.ErrBadConn) { // as the pool does by itself
+			return nil, nil, err
+		}
+	}
+}
+
+// end ends a transaction and gives its connection back. One on which that failed is
+// closed: the transaction may be open still, and whoever is given the connection next
+// would commit it.
+func end(c *sql.Conn, how func() error) error {
+	err := how()
+	if err != nil {
+		discard(c)
+	}
+	c.Close()
+	return err
+}
+
+// discard closes a connection in a state that must not go back to the pool.
+func discard(c *sql.Conn) {
+	_ = c.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // withinKey marks the ctx of an InTx with its Store.
@@ -356,7 +410,10 @@ func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 	if j.outer.isOver(ctx, j.tx) {
 		return errOver
 	}
-	if _, err := j.tx.ExecContext(ctx, "SAVEPOINT stripebooking"); err != nil {
+	// A name for each, since InTx may come back here, and MySQL forgets the older of two
+	// with one name.
+	savepoint := "stripebooking_" + strconv.FormatInt(j.outer.savepoints.Add(1), 10)
+	if _, err := j.tx.ExecContext(ctx, "SAVEPOINT "+savepoint); err != nil {
 		return err
 	}
 	ok := false
@@ -365,10 +422,11 @@ func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 			return
 		}
 		// Also when ctx has ended: the caller may go on with another.
-		ctx := context.WithoutCancel(ctx)
-		_, undo := j.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT stripebooking")
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		_, undo := j.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
 		if undo == nil {
-			_, undo = j.tx.ExecContext(ctx, "RELEASE SAVEPOINT stripebooking")
+			_, undo = j.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+savepoint)
 		}
 		if undo != nil && err != nil {
 			// Never ErrConflict or a replay while a part of the Change is in.
@@ -378,12 +436,15 @@ func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 	if err := fn(); err != nil {
 		return err
 	}
-	if _, err := j.tx.ExecContext(ctx, "RELEASE SAVEPOINT stripebooking"); err != nil {
+	if _, err := j.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+savepoint); err != nil {
 		return err
 	}
 	ok = true
 	return nil
 }
+
+// undoTime is how long what must be undone after ctx has ended may take.
+const undoTime = 5 * time.Second
 
 // annotate names the operation in its error, and makes sure that the error of a
 // call whose ctx has ended says so, whatever the driver made of it.

@@ -296,6 +296,55 @@ func TestRunAgain(t *testing.T) {
 	}
 }
 
+// A connection on which a transaction could not be ended may still have it open, and is
+// closed, lest whoever is given it next commits what is left.
+func TestFailedEndClosesTheConnection(t *testing.T) {
+	errNo := errors.New("no")
+	for _, c := range []struct {
+		name   string
+		fake   fakeDB
+		inTx   error
+		closed int
+	}{
+		{"committed", fakeDB{}, nil, 0},
+		{"rolled back", fakeDB{}, errNo, 0},
+		{"the commit fails", fakeDB{commits: []error{errAway}}, nil, 1},
+		{"the rollback fails", fakeDB{rollback: errAway}, errNo, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			db := sql.OpenDB(&c.fake)
+			defer db.Close()
+			s, err := New(Config{DB: db, Dialect: fakeDialect(), InTx: func(context.Context, *sql.Tx, store.Change) error { return c.inTx }})
+			require.NoError(t, err)
+			_, err = s.Apply(context.Background(), store.Change{Key: "k"})
+			assert.Equal(t, c.name != "committed", err != nil)
+			assert.Equal(t, c.closed, c.fake.closed)
+			assert.Zero(t, db.Stats().InUse)
+		})
+	}
+}
+
+// A commit that gets no answer does not outlast ctx.
+func TestCommitThatHangs(t *testing.T) {
+	fake := &fakeDB{hang: make(chan struct{})}
+	db := sql.OpenDB(fake)
+	s, err := New(Config{DB: db, Dialect: fakeDialect()})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() {
+		_, err := s.Apply(ctx, store.Change{Key: "k"})
+		done <- err
+	}()
+	fake.hang <- struct{}{} // it has come to the commit
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	fake.hang <- struct{}{}
+	require.Eventually(t, func() bool { return db.Stats().InUse == 0 }, 10*time.Second, time.Millisecond)
+	assert.Equal(t, 1, fake.committed)
+	require.NoError(t, db.Close())
+}
+
 // Whatever a driver makes of a ctx that has ended, the caller is told so; an
 // answer of the store's own stays what it is.
 func TestAnnotate(t *testing.T) {
@@ -421,7 +470,9 @@ func fakeDialect() *Dialect {
 type fakeDB struct {
 	commits   []error // of the commits to come; then they succeed
 	committed int
-	execs     []error // of the statements to come; then they succeed
+	rollback  error
+	hang      chan struct{} // a commit takes one when it begins and one when it ends; nil: it does not wait
+	execs     []error       // of the statements to come; then they succeed
 	ran       []string
 	closed    int
 	variables [][]driver.Value // what SHOW VARIABLES shows
@@ -432,8 +483,12 @@ func (f *fakeDB) Driver() driver.Driver                        { return nil }
 func (f *fakeDB) Prepare(string) (driver.Stmt, error)          { return nil, driver.ErrSkip }
 func (f *fakeDB) Close() error                                 { f.closed++; return nil }
 func (f *fakeDB) Begin() (driver.Tx, error)                    { return f, nil }
-func (f *fakeDB) Rollback() error                              { return nil }
+func (f *fakeDB) Rollback() error                              { return f.rollback }
 func (f *fakeDB) Commit() error {
+	if f.hang != nil {
+		<-f.hang
+		<-f.hang
+	}
 	if err := pop(&f.commits); err != nil {
 		return err
 	}

@@ -156,8 +156,9 @@ func (w writer) applyPayment(ctx context.Context, p store.Payment) error {
 	return err
 }
 
-// claim takes the lowest free seats. The list of the taken ones only saves
-// inserts that would fail: each seat is won or lost by its key.
+// claim takes the lowest free seats. Each is won or lost by its key. The list of the
+// taken ones saves inserts that fail; it may be old, so before too few are free those
+// on it are tried as well.
 func (w writer) claim(ctx context.Context, bookingID string, c store.SeatClaim) ([]store.Seat, error) {
 	taken := map[int]bool{}
 	err := query(ctx, w.conn, w.takenSeats, []any{c.Slot, c.Capacity}, func(scan func(...any) error) error {
@@ -170,16 +171,18 @@ func (w writer) claim(ctx context.Context, bookingID string, c store.SeatClaim) 
 		return nil, err
 	}
 	var got []store.Seat
-	for number := 1; number <= c.Capacity && len(got) < c.Count; number++ {
-		if taken[number] {
-			continue
-		}
-		n, err := w.exec(ctx, w.insertSeat, c.Slot, number, bookingID)
-		if err != nil {
-			return nil, err
-		}
-		if n == 1 {
-			got = append(got, store.Seat{Slot: c.Slot, Number: number})
+	for _, listed := range []bool{false, true} {
+		for number := 1; number <= c.Capacity && len(got) < c.Count; number++ {
+			if taken[number] != listed {
+				continue
+			}
+			n, err := w.exec(ctx, w.insertSeat, c.Slot, number, bookingID)
+			if err != nil {
+				return nil, err
+			}
+			if n == 1 {
+				got = append(got, store.Seat{Slot: c.Slot, Number: number})
+			}
 		}
 	}
 	if len(got) < c.Count {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -301,4 +302,46 @@ func TestPlacesThatAreOutOfDate(t *testing.T) {
 			assert.Equal(t, ids, payments, "%s, pages of %d", user, limit)
 		}
 	}
+}
+
+// A payment comes late for a hold that has ended, and loses the last seat to a rival in
+// the middle. Planned again, at a later time and without the seat, it is in lists once.
+func TestPaymentThatWasPlannedTwice(t *testing.T) {
+	ctx := context.Background()
+	db, line, _ := intercepted(t)
+	s := newStore(t, db)
+	server := servers.MongoDB(t)
+	rival := newStore(t, connect(t, server.URI(server.Addr)).Database(db.Name()))
+
+	res, err := s.Apply(ctx, held("a")) // expired: it has no seat
+	require.NoError(t, err)
+	late := func(now time.Time) store.Change {
+		c := next("evt_late", *res.Booking)
+		c.Booking.PaymentIntentID = "pi_a"
+		p := payment(*res.Booking, "pi_a")
+		p.CreatedAt = now
+		c.Payments = []store.Payment{p}
+		return c
+	}
+	var once sync.Once
+	line.set(func(name string, body bson.D) bson.D {
+		if name == "insert" {
+			once.Do(func() {
+				_, err := rival.Apply(ctx, held("rival", seats("mon", 1, 1)))
+				assert.NoError(t, err)
+			})
+		}
+		return body
+	}, nil)
+	c := late(t0)
+	c.Claim = []store.SeatClaim{seats("mon", 1, 1)}
+	lost, err := s.Apply(ctx, c)
+	require.ErrorIs(t, err, store.ErrConflict)
+	require.Equal(t, store.ConflictSeats, lost.Conflict)
+	_, err = s.Apply(ctx, late(t0.Add(5*time.Millisecond)))
+	require.NoError(t, err)
+
+	list, _, err := s.PaymentsByUser(ctx, "user_1", store.Page{})
+	require.NoError(t, err)
+	require.Len(t, list, 1)
 }

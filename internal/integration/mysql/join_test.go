@@ -10,6 +10,8 @@ import (
 func TestInTx(t *testing.T)                   { sqltest.TestInTx(t, prepared) }
 func TestInTxErrorOfAnotherCall(t *testing.T) { sqltest.TestInTxErrorOfAnotherCall(t, prepared) }
 func TestWithRunsInTx(t *testing.T)           { sqltest.TestWithRunsInTx(t, prepared) }
+func TestWithWithinInTx(t *testing.T)         { sqltest.TestWithWithinInTx(t, prepared) }
+func TestSeatFreedSince(t *testing.T)         { sqltest.TestSeatFreedSince(t, prepared, sql.LevelDefault) }
 func TestWithFromManyGoroutines(t *testing.T) { sqltest.TestWithFromManyGoroutines(t, prepared) }
 
 func TestWith(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 func TestInTx(t *testing.T)                   { sqltest.TestInTx(t, pgx) }
 func TestInTxErrorOfAnotherCall(t *testing.T) { sqltest.TestInTxErrorOfAnotherCall(t, pgx) }
 func TestWithRunsInTx(t *testing.T)           { sqltest.TestWithRunsInTx(t, pgx) }
+func TestWithWithinInTx(t *testing.T)         { sqltest.TestWithWithinInTx(t, pgx) }
+func TestSeatFreedSince(t *testing.T)         { sqltest.TestSeatFreedSince(t, pgx, sql.LevelRepeatableRead) }
 func TestWithFromManyGoroutines(t *testing.T) { sqltest.TestWithFromManyGoroutines(t, pgx) }
 
 func TestWith(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 func TestInTx(t *testing.T)                   { sqltest.TestInTx(t, recommended) }
 func TestInTxErrorOfAnotherCall(t *testing.T) { sqltest.TestInTxErrorOfAnotherCall(t, recommended) }
 func TestWithRunsInTx(t *testing.T)           { sqltest.TestWithRunsInTx(t, recommended) }
+func TestWithWithinInTx(t *testing.T)         { sqltest.TestWithWithinInTx(t, recommended) }
 func TestWithFromManyGoroutines(t *testing.T) { sqltest.TestWithFromManyGoroutines(t, recommended) }
 
 func TestWith(t *testing.T) {

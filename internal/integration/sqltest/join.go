@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/store"
+	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
 // Notes makes a table of the caller's, and returns what counts its rows.
@@ -174,6 +175,53 @@ func TestWithRunsInTx(t *testing.T, w Way) {
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, 1, noted())
 	assert.Equal(t, 1, Whole(t, db))
+}
+
+// TestWithWithinInTx: InTx writes by a joined store of its own, also when its Change is a
+// joined one.
+func TestWithWithinInTx(t *testing.T, w Way) {
+	ctx := context.Background()
+	db := w.New(t)
+	var s *sqlstore.Store
+	s = w.Store(t, db, func(ctx context.Context, tx *sql.Tx, c store.Change) error {
+		return s.With(tx).RecordHandled(ctx, c.Event.ID, []string{"mail"}, true, T0)
+	})
+	_, err := s.Apply(ctx, Paid("a"))
+	require.NoError(t, err)
+	tx, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	_, err = s.With(tx).Apply(ctx, Paid("b"))
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	for _, id := range []string{"evt_a", "evt_b"} {
+		e, err := s.Event(ctx, id)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"mail"}, e.Handlers)
+	}
+	assert.Equal(t, 2, Whole(t, db))
+}
+
+// TestSeatFreedSince: a transaction of the caller's that does not see that a seat is
+// free again can have it.
+func TestSeatFreedSince(t *testing.T, w Way, level sql.IsolationLevel) {
+	ctx := context.Background()
+	db := w.New(t)
+	s := w.Store(t, db, nil)
+	first, err := s.Apply(ctx, Seated("a"))
+	require.NoError(t, err)
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	require.NoError(t, err)
+	defer tx.Rollback()
+	_, err = s.With(tx).Booking(ctx, "bk_a") // from here on it sees what is now
+	require.NoError(t, err)
+	release := Next("release", *first.Booking)
+	release.Release = first.Booking.Seats
+	_, err = s.Apply(ctx, release)
+	require.NoError(t, err)
+	res, err := s.With(tx).Apply(ctx, Seated("b"))
+	require.NoError(t, err)
+	require.Equal(t, first.Booking.Seats, res.Booking.Seats)
+	require.NoError(t, tx.Commit())
 }
 
 // TestWithFromManyGoroutines: one joined store in many hands: the savepoints don't get mixed up.

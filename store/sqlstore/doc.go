@@ -109,8 +109,8 @@
 // The driver's own parameters don't matter, clientFoundRows and parseTime included,
 // and multiStatements is not needed. Only readTimeout and writeTimeout end a command on
 // a connection that has gone silent, for the driver does not watch ctx while it commits:
-// the call returns with ctx, its connection stays in use until then. With interpolateParams=true a statement
-// takes one round trip instead of two.
+// the call returns with ctx, its connection stays in use until then. With
+// interpolateParams=true a statement takes one round trip instead of two.
 //
 // Confirming a new booking is one statement on MariaDB, a block that is a transaction:
 // one round trip with interpolateParams=true, and two without. MySQL has no such

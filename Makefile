@@ -17,7 +17,7 @@ fuzz: ## Fuzz every target for FUZZTIME (10s); TARGET= for some of them
 .PHONY: torture
 torture: ## Kill a process at work 50 times, on every database (TORTURE_KILLS= for another number)
 	@scripts/databases
-	cd internal/integration && TORTURE_KILLS=$(or $(TORTURE_KILLS),50) go test -count=1 -v -p 1 -timeout=30m -run TestKilled ./...
+	cd internal/integration && TORTURE_KILLS=$(or $(TORTURE_KILLS),50) go test -count=1 -v -p 1 -timeout=2h -run TestKilled ./...
 
 .PHONY: soak
 soak: ## 20,000 payments on a bad day, on every store: nothing missing, twice or wrong (SOAK_N=, SOAK_SEED=)

@@ -107,7 +107,7 @@ func (s *Stripe) forgotten(e *event) bool {
 }
 
 // Tick lets the stand-in look at its clock: open sessions whose time has come expire, and slow banks answer, with their
-// events. Requests and every other method do so too; only a Config.Now that moves while nothing else happens needs it.
+// events. Requests and the methods that do something do so too; only a Config.Now that moves while nothing else happens needs it.
 func (s *Stripe) Tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -364,6 +364,7 @@ func (s *Stripe) Hold() {
 func (s *Stripe) Release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wake()
 	s.held = false
 	s.pump()
 	s.changed()

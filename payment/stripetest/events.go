@@ -173,6 +173,7 @@ func (s *Stripe) Events() []Event {
 func (s *Stripe) Emit(eventType string, object map[string]any) Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wake()
 	e := s.emit(eventType, object, cause{})
 	s.pump()
 	return e.export()

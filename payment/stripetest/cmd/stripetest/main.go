@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	secret := flags.String("secret", stripetest.DefaultWebhookSecret, "what deliveries are signed with")
 	seed := flags.Int64("seed", 0, "not 0: the same ids and the same chaos every time")
 	bad := flags.Bool("chaos", false, "let much go wrong, in the network and in the API, and nothing get lost")
-	remote := flags.Bool("remote", false, "allow webhooks that are not on this machine")
+	remote := flags.Bool("remote", false, "allow a webhook, or an -addr, that is not on this machine alone")
 	var webhooks []string
 	flags.Func("webhook", "a URL that every event is sent to; can be given several times", func(url string) error {
 		webhooks = append(webhooks, url)
@@ -59,6 +59,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("stripetest: %q is no flag", flags.Arg(0))
 	}
 
+	if host, _, err := net.SplitHostPort(*addr); err != nil {
+		return fmt.Errorf("stripetest: -addr: %w", err)
+	} else if ip := net.ParseIP(host); !*remote && host != "localhost" && !ip.IsLoopback() {
+		return errors.New("stripetest: -addr must be a loopback address, unless -remote is given")
+	}
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fmt.Errorf("stripetest: %w", err)

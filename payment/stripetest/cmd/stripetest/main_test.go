@@ -80,6 +80,7 @@ func TestRefuses(t *testing.T) {
 		"a live key":        {"-key", "sk_live_1"},
 		"a webhook far off": {"-webhook", "https://example.com/hook"},
 		"no address":        {"-addr", "nowhere"},
+		"all addresses":     {"-addr", ":0"},
 		"an odd address":    {"-url", "pay.test"},
 	} {
 		ctx, cancel := context.WithCancel(context.Background())

@@ -27,7 +27,7 @@ soak: ## 20,000 payments on a bad day, on every store: nothing missing, twice or
 .PHONY: acceptance
 acceptance: ## 2,000 paid intents, each delivered twice at once, on every database, by one server and two, with and without SIGKILLs (N= for fewer)
 	@scripts/databases
-	cd internal/integration && ACCEPTANCE_N=$(or $(N),2000) ACCEPTANCE_KILLS=5 go test -count=1 -v -timeout=15m ./acceptance
+	cd internal/integration && ACCEPTANCE_N=$(or $(N),2000) ACCEPTANCE_KILLS=5 go test -count=1 -v -timeout=30m ./acceptance
 
 .PHONY: check
 check: ## Format, vet, lint, tidiness, Go 1.22, known vulnerabilities

@@ -53,7 +53,7 @@
 // [IsTransient] tells those for which trying again later can help.
 //
 // G8, join: where the database has transactions, the caller's own tables can be
-// written in the same one. How is the adapter's to say; see sqlstore.
+// written in the same one. How is the adapter's to say; see sqlstore and mongostore.
 //
 // G9, cost: a Change for a booking that does not exist yet (Version 0) needs no
 // read before it. A replay writes no row. Every read is served by an index.

@@ -14,7 +14,9 @@
 // Writes are acknowledged by a majority of servers, on disk; reads are from the
 // primary, and of what a majority has. The store asks for that itself, whatever the
 // client's settings are. Leave retryWrites on, as it is by default, and give the ctx
-// of a call a deadline: while no majority can be reached, calls wait.
+// of a call a deadline: while no majority can be reached, calls wait. Just after another
+// server has become the primary, a read may miss the newest writes for a moment; one with
+// a session in its ctx (which are causally consistent unless told otherwise) does not.
 //
 // # How it works
 //

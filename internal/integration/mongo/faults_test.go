@@ -63,7 +63,7 @@ func TestKilled(t *testing.T) {
 		kills, err = strconv.Atoi(v)
 		require.NoError(t, err)
 	}
-	const most = 5 // on one database, since FerretDB is slow on full ones
+	const most = 2 // on one database, since FerretDB is slow on full ones
 	for from := 0; from < kills; from += most {
 		t.Run(name("from", from), func(t *testing.T) {
 			t.Setenv("TORTURE_KILLS", strconv.Itoa(min(most, kills-from)))

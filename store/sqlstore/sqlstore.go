@@ -256,24 +256,14 @@ func (s *Store) writeOnce(ctx context.Context, fn func(*sql.Tx) error) error {
 	ok := false
 	defer func() {
 		if !ok { // also when fn panics
-			_ = end(c, tx.Rollback) // fn's error is the news
+			_ = s.end(ctx, c, tx.Rollback) // fn's error is the news
 		}
 	}()
 	if err := fn(tx); err != nil {
 		return err
 	}
 	ok = true
-	if s.dialect.oneWriter { // whose turn it is stays until it is over
-		return end(c, tx.Commit)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- end(c, tx.Commit) }() // not every driver's stops with ctx
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return ctx.Err() // the outcome is unknown
-	}
+	return s.end(ctx, c, tx.Commit)
 }
 
 // begin begins a transaction on a connection that is pinned for it.
@@ -294,9 +284,24 @@ func (s *Store) begin(ctx context.Context) (*sql.Conn, *sql.Tx, error) {
 	}
 }
 
-// end ends a transaction and gives its connection back. One on which that failed is
-// closed: the transaction may be open still, and whoever is given the connection next
-// would commit it.
+// end ends a transaction and gives its connection back, by itself if ctx ends first,
+// for not every driver's commit stops with it: the outcome is then unknown.
+func (s *Store) end(ctx context.Context, c *sql.Conn, how func() error) error {
+	if s.dialect.oneWriter { // whose turn it is stays until it is over
+		return end(c, how)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- end(c, how) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// end closes the connection if the transaction could not be ended: it may be open
+// still, and whoever is given the connection next would commit it.
 func end(c *sql.Conn, how func() error) error {
 	err := how()
 	if err != nil {
@@ -308,6 +313,9 @@ func end(c *sql.Conn, how func() error) error {
 
 // discard closes a connection in a state that must not go back to the pool.
 func discard(c *sql.Conn) {
+	// When ctx ends, database/sql undoes the transaction by itself and may close the
+	// connection just now, for which Raw is not prepared: it meets a nil.
+	defer func() { _ = recover() }()
 	_ = c.Raw(func(any) error { return driver.ErrBadConn })
 }
 

@@ -19,16 +19,19 @@ import (
 	"github.com/carevia/stripebooking/webhook/webhooktest"
 )
 
-// since2023 is what API version 2023-10-16 has, which the stand-in and the
-// builders speak, and Stripe's OpenAPI of today has no more.
+// since2023 is what has changed since API version 2023-10-16, which the stand-in and
+// the builders speak: what Stripe's OpenAPI of today has no more, or has now.
 // See https://docs.stripe.com/changelog
 var since2023 = []string{
 	"charge.destination: no such field", "charge.dispute: no such field", "charge.invoice: no such field",
 	"charge.order: no such field", "charge.source: no such field",
 	"checkout.session.shipping_details: no such field", "checkout.session.ui_mode: no such word",
-	"dispute.balance_transaction: no such field",
+	"dispute.balance_transaction: no such field", "dispute.evidence.enhanced_evidence: missing",
+	"dispute.evidence_details.enhanced_eligibility: missing", "dispute.payment_method_details.card.network: missing",
+	"dispute.enhanced_eligibility_types: missing",
 	"payment_intent.invoice: no such field", "payment_intent.source: no such field",
-	"product.features: no such field",
+	"product.features: no such field", "product.type: no such field", "product.marketing_features: missing",
+	"balance_transaction.balance_type: missing",
 }
 
 // wrong says how JSON differs from a schema of Stripe's. Where a schema names an

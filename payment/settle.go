@@ -112,6 +112,9 @@ func checkMoney(f booking.Facts) error {
 			return errors.New("an amount is in no currency")
 		}
 	}
+	if f.Currency != "" && store.CheckID("currency", f.Currency) != nil {
+		return errors.New("its currency is none")
+	}
 	return nil
 }
 

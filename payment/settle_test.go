@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -347,6 +348,32 @@ func TestBrokenMetadata(t *testing.T) {
 	e.Object = []byte(`{"id":"cs_test_1","object":"checkout.session","amount_total":1.5}`)
 	_, err := w.pay.FactsOf(ctxOf(t), e)
 	require.ErrorIs(t, err, booking.ErrMetadata)
+}
+
+// What no payment can be is refused for good, and leaves nothing behind.
+func TestMoneyThatCannotBe(t *testing.T) {
+	w := newWorld(t)
+	held := w.checkout(w.request("a"))
+	e := w.event(completed, w.paid(held.SessionID).ID)
+	facts, err := w.pay.FactsOf(ctxOf(t), e)
+	require.NoError(t, err)
+	for what, change := range map[string]func(*booking.Facts){
+		"a negative amount":         func(f *booking.Facts) { f.Amount = -1 },
+		"a negative discount":       func(f *booking.Facts) { f.Discount = -1 },
+		"more than there is":        func(f *booking.Facts) { f.Subtotal = maxAmount + 1 },
+		"no currency":               func(f *booking.Facts) { f.Currency = "" },
+		"a currency without an end": func(f *booking.Facts) { f.Currency = strings.Repeat("x", store.MaxID+1) },
+		"a currency with a NUL":     func(f *booking.Facts) { f.Currency = "us\x00" },
+	} {
+		f := facts
+		change(&f)
+		_, err := w.pay.Settle(ctxOf(t), f, Cause{By: "webhook", ID: e.ID})
+		require.ErrorIs(t, err, booking.ErrMetadata, what)
+		require.Equal(t, store.StateHeld, w.booking(held.BookingID).State, what)
+	}
+	_, err = w.pay.Settle(ctxOf(t), facts, Cause{By: "webhook", ID: e.ID})
+	require.NoError(t, err)
+	require.Equal(t, store.StateConfirmed, w.booking(held.BookingID).State)
 }
 
 func TestForeign(t *testing.T) {

@@ -101,7 +101,7 @@ func FuzzDeliver(f *testing.F) {
 		}
 	}
 	for _, change := range [][2]string{
-		{`"amount_total":5000`, `"amount_total":-5000`}, {`"amount_subtotal":5000`, `"amount_subtotal":20000`}, {`"amount_total":5000`, `"amount_total":9223372036854775807`}, {`"u1"`, `"\u0000"`}, {`"usd"`, `""`},
+		{`"amount_total":5000`, `"amount_total":-5000`}, {`"amount_subtotal":5000`, `"amount_subtotal":20000`}, {`"amount_total":5000`, `"amount_total":9223372036854775807`}, {`"u1"`, `"\u0000"`}, {`"usd"`, `""`}, {`"usd"`, `"` + strings.Repeat("x", store.MaxID+1) + `"`},
 		{`"pi_1"`, `{"id":"pi_1","status":"succeeded"}`}, {`"paid"`, `"unpaid"`}, {`"paid"`, `"no_payment_required"`}, {`"evt_`, `"\ud800_`},
 		{`"payment_status"`, `"payment_\u017ftatus":"unpaid","payment_status"`}, {`"livemode":false`, `"livemode":true`}, {`"type":"checkout.session.completed"`, `"type":"payment_intent.succeeded"`},
 		{`"50.00"`, `"49.00"`}, {`"50.00"`, `"CANARY"`}, {`"api_version":"2023-10-16"`, `"api_version":"\u0000"`}, {`"card"`, `"\u0000"`}, {`"created":1736935200`, `"created":-1`},

@@ -85,7 +85,8 @@ func (s *Service) ConfirmHandler(c Caller) http.Handler {
 //
 //	200  "Payment verified", with data as there
 //	200  "Payment successful, processing...", with {"processed":false}: paid, ask again
-//	400  "Payment not completed" also for a session or hold that ended unpaid
+//	400  "Payment not completed" also for a session or hold that ended unpaid, and
+//	     while a bank's payment is on its way, which takes days
 func (s *Service) VerifyHandler(c Caller) http.Handler {
 	return s.endpoint(c, func(ctx context.Context, userID string, in request) reply {
 		v, err := s.Verify(ctx, in.SessionID, userID, in.wait())

@@ -18,7 +18,8 @@ type VerifyStatus string
 const (
 	Processed      VerifyStatus = "processed"       // the booking is made
 	Pending        VerifyStatus = "pending"         // paid, and the webhook is not here yet
-	Unpaid         VerifyStatus = "unpaid"          // not complete, or not paid yet
+	Processing     VerifyStatus = "processing"      // complete, and the bank has not paid yet: that takes days
+	Unpaid         VerifyStatus = "unpaid"          // not complete, or the payment failed
 	Expired        VerifyStatus = "expired"         // the session or the hold ended unpaid
 	NeedsAttention VerifyStatus = "needs_attention" // paid, but not as agreed: somebody must look
 )
@@ -177,6 +178,8 @@ func (s *Service) look(ctx context.Context, id string, owns func(userID string) 
 		v.Status = Pending
 	case booking.Expired:
 		v.Status = Expired
+	case booking.Processing:
+		v.Status = Processing
 	default:
 		v.Status = Unpaid
 	}

@@ -158,6 +158,15 @@ func TestVerifyStates(t *testing.T) {
 		c := w.checkout(w.request("a"))
 		_, err := w.stripe.PayDelayed(c.SessionID)
 		require.NoError(t, err)
+		for range 2 { // as Stripe says, and then as the store does too
+			v := w.verify(c.SessionID, time.Minute)
+			assert.Equal(t, Processing, v.Status, "it takes days: there is nothing to wait for")
+			assert.Equal(t, c.BookingID, v.Booking.ID)
+			w.mustDeliver(completed, c.SessionID)
+		}
+		_, err = w.stripe.SettleDelayed(c.SessionID, false)
+		require.NoError(t, err)
+		w.clock.pass(askAgain)
 		assert.Equal(t, Unpaid, w.verify(c.SessionID, 0).Status)
 	})
 	t.Run("an older session of a booking that was paid", func(t *testing.T) {

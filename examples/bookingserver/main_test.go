@@ -583,16 +583,21 @@ func TestPages(t *testing.T) {
 func TestPaidByBank(t *testing.T) {
 	s, stripe := withStripe(t, "-store", "memory")
 	bookingID, sessionID := s.checkout("ada", "baby-care", "full")
+	stripe.Hold()
 	_, err := stripe.PayDelayed(sessionID)
 	require.NoError(t, err)
-	arrive(t, stripe)
-	for _, path := range []string{"/payment/success?session_id=" + sessionID, "/booking/" + bookingID} {
+	says := func(path string) {
 		status, page := s.page(path, "ada")
 		assert.Equal(t, 200, status)
 		assert.Contains(t, page, "Your payment is on its way from your bank.", path)
 		assert.NotContains(t, page, "Error", path)
 		assert.NotContains(t, page, "Continue to payment", path)
 	}
+	says("/payment/success?session_id=" + sessionID) // before the webhook
+	stripe.Release()
+	arrive(t, stripe)
+	says("/payment/success?session_id=" + sessionID)
+	says("/booking/" + bookingID)
 	_, err = stripe.SettleDelayed(sessionID, true)
 	require.NoError(t, err)
 	arrive(t, stripe)

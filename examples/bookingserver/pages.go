@@ -124,7 +124,7 @@ const (
 	showSuccess    = "success"
 	showAttention  = "attention"  // paid, but not as agreed
 	showProcessing = "processing" // paid, and the webhook is on its way: the page's script asks again
-	showWaiting    = "waiting"    // the bank has not paid yet
+	showWaiting    = "waiting"    // it is on its way from the bank, which takes days
 	showError      = "error"
 )
 
@@ -190,6 +190,9 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 			s.failed(w, r, err)
 			return
 		}
+		if found.Status == payment.Processing {
+			v.isUnderway() // though the webhook may not be here
+		}
 		data.Booking, data.Amount = &v, money(0, b.Currency)
 	}
 	if p := found.Payment; p != nil {
@@ -207,7 +210,7 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 		title, data.Show = "Almost there", showWaiting
 	default:
 		title, data.Show, data.Reason = "Payment Error", showError, "Payment not completed"
-		data.Detail = "No card was charged. If you chose to pay by bank, your booking is confirmed as soon as the money arrives."
+		data.Detail = "You have not been charged."
 		if found.Status == payment.Expired {
 			data.Detail = "The booking has ended without a payment. You can book again at any time."
 		}
@@ -258,6 +261,11 @@ func (s *site) booking(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "booking", view{Title: "Booking", Script: script, Data: v})
 }
 
+// isUnderway: nobody should pay once more meanwhile.
+func (v *bookingView) isUnderway() {
+	v.Held, v.Underway, v.Explain = false, true, "Your payment is on its way from your bank. The booking is confirmed as soon as it arrives."
+}
+
 func (s *site) addRecords(ctx context.Context, v *bookingView, b store.Booking) error {
 	payments, _, err := s.payments.PaymentsByBooking(ctx, b.ID, store.Page{})
 	if err != nil {
@@ -265,7 +273,7 @@ func (s *site) addRecords(ctx context.Context, v *bookingView, b store.Booking) 
 	}
 	for _, p := range payments {
 		if v.Held && p.Status == store.StatusProcessing {
-			v.Held, v.Underway, v.Explain = false, true, "Your payment is on its way from your bank. The booking is confirmed as soon as it arrives."
+			v.isUnderway()
 		}
 		v.Payments = append(v.Payments, paymentView{p.PaymentIntentID, money(p.Amount, p.Currency), string(p.Status), words(string(p.Status)), when(p.CreatedAt)})
 	}

@@ -166,7 +166,7 @@ func TestDeclined(t *testing.T) {
 
 	// The customer gives up, and finds the way back.
 	p.visit("/payment/success?session_id=" + s.session().ID)
-	p.see("Payment Error", "Payment not completed", "No card was charged.")
+	p.see("Payment Error", "Payment not completed", "You have not been charged.")
 	p.picture("error")
 	p.click("Try again")
 	p.see("This booking waits for its payment.", "Failed")

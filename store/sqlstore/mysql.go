@@ -92,6 +92,33 @@ func errorNumber(err error) uint64 {
 	return 0
 }
 
+// valueError is an error of the server's whose text quotes a value.
+type valueError struct {
+	error
+	text string
+}
+
+func (e valueError) Error() string { return e.text }
+func (e valueError) Unwrap() error { return e.error }
+
+// withoutValue takes the text from an error of MySQL's that quotes what it was given.
+// PostgreSQL and SQLite quote none.
+func withoutValue(err error) error {
+	number := errorNumber(err)
+	switch number {
+	case errDuplicate, 1292, 1300, 1366, 1367, 1411, 1525, 1586: // values of a wrong type or text, and duplicates
+	default:
+		return err
+	}
+	text := fmt.Sprintf("MySQL's error %d, which quotes a value", number)
+	// What comes last is the server's own name for the key.
+	told := err.Error()
+	if i := strings.LastIndex(told, " for key "); i >= 0 {
+		text += "," + told[i:]
+	}
+	return valueError{err, text}
+}
+
 // onDuplicateKey makes the update that a taken key leads to one of nothing. It is
 // an error, since no key is NULL, when another unique index is what is taken.
 //

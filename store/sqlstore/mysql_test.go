@@ -53,6 +53,27 @@ func TestMySQLErrors(t *testing.T) {
 	}
 }
 
+// What was stored is in no text, though an index of somebody's own holds it.
+func TestMySQLErrorsTellNoValue(t *testing.T) {
+	duplicate := &mysqlError{Number: 1062, Message: "Duplicate entry 'ada@example.com' for key 'it' for key 'own'"}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{duplicate, "sqlstore: apply: MySQL's error 1062, which quotes a value, for key 'own'"},
+		{fmt.Errorf("InTx: %w", duplicate), "sqlstore: apply: MySQL's error 1062, which quotes a value, for key 'own'"},
+		{&mysqlError{Number: 1366, Message: "Incorrect string value: 'ada' for column 'x'"}, "sqlstore: apply: MySQL's error 1366, which quotes a value"},
+		{&mysqlError{Number: 1146, Message: "Table 'x' doesn't exist"}, "sqlstore: apply: Error 1146: Table 'x' doesn't exist"},
+		{errAway, "sqlstore: apply: " + errAway.Error()},
+	} {
+		err := c.err
+		annotate(context.Background(), "apply", &err)
+		assert.EqualError(t, err, c.want)
+		assert.ErrorIs(t, err, c.err)
+		assert.Equal(t, errorNumber(c.err), errorNumber(err))
+	}
+}
+
 // Errors with a Number of another kind, or none.
 type numbered1213 string
 

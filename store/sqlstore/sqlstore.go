@@ -438,7 +438,7 @@ func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 		}
 		if undo != nil && err != nil {
 			// Never ErrConflict or a replay while a part of the Change is in.
-			err = fmt.Errorf("the transaction must be rolled back: %w (after: %v)", undo, err)
+			err = fmt.Errorf("the transaction must be rolled back: %w (after: %v)", undo, withoutValue(err))
 		}
 	}()
 	if err := fn(); err != nil {
@@ -455,12 +455,13 @@ func (j *joined) write(ctx context.Context, fn func() error) (err error) {
 const undoTime = 5 * time.Second
 
 // annotate names the operation in its error, and makes sure that the error of a
-// call whose ctx has ended says so, whatever the driver made of it.
+// call whose ctx has ended says so, whatever the driver made of it, and that none
+// tells what was stored.
 func annotate(ctx context.Context, op string, err *error) {
-	e := *err
-	if e == nil {
+	if *err == nil {
 		return
 	}
+	e := withoutValue(*err)
 	if over := ctx.Err(); over != nil && !errors.Is(e, over) && ofDriver(e) {
 		*err = fmt.Errorf("sqlstore: %s: %w: %w", op, over, e)
 		return

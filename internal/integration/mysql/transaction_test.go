@@ -330,6 +330,25 @@ func TestOnlyTheKeyDoesNothing(t *testing.T) {
 	}
 }
 
+// The server quotes what is there twice; the store's error does not.
+func TestErrorsTellNoValue(t *testing.T) {
+	ctx := context.Background()
+	db := prepared.New(t)
+	_, err := db.Exec("CREATE TABLE visitors (email VARCHAR(50), UNIQUE INDEX own (email))")
+	require.NoError(t, err)
+	s := prepared.Store(t, db, func(ctx context.Context, tx *sql.Tx, _ store.Change) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO visitors VALUES ('ada@example.com')")
+		return err
+	})
+	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	require.NoError(t, err)
+	_, err = s.Apply(ctx, sqltest.Paid("b"))
+	require.EqualValues(t, 1062, number(err), "%v", err)
+	assert.Regexp(t, "1062, which quotes a value, for key '.*own'$", err.Error())
+	assert.NotContains(t, err.Error(), "ada")
+	assert.Equal(t, 1, sqltest.Whole(t, db))
+}
+
 // A caller that waits for another's transaction stops with its ctx; the outcome is
 // all or nothing, and the same call again finds out which. The server is not told: a
 // statement that it has got goes on waiting.

@@ -186,7 +186,7 @@ func TestCancelled(t *testing.T) {
 	p := s.visitor(t)
 	p.choose("Elderly care visit", "Full Payment")
 	p.click("Cancel")
-	p.see("Payment was cancelled. You have not been charged.", "Your bookings", "Waiting for payment")
+	p.see("Payment was cancelled.", "Your bookings", "Waiting for payment")
 	p.look()
 }
 
@@ -232,6 +232,13 @@ func TestPaidByBank(t *testing.T) {
 	p.see("Your payment is on its way from your bank.", "Processing")
 	assert.NotContains(t, p.text(), "Continue to payment")
 	p.look()
+
+	// The page is loaded again while Stripe can't be reached, and learns it from its script.
+	s.stripe.FailNext(4, "GET /v1/checkout/sessions/{id}", stripetest.Fault{Status: 503})
+	p.visit("/payment/success?session_id=" + s.session().ID)
+	p.see("Almost there", "Payment is being processed.")
+	p.excuse("502 (Bad Gateway)")
+	p.excuse("400 (Bad Request)")
 
 	_, err := s.stripe.SettleDelayed(s.session().ID, true)
 	require.NoError(t, err)

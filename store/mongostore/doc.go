@@ -52,7 +52,8 @@
 // promises this for filters that name one document. These find several, but documents
 // of the journal stay as they are in all that they are found by, so that a read that
 // comes after an insert finds it.) A server that is in no replica set refuses the concern,
-// and needs none. In a transaction it is the commit that proves it.
+// and needs none. A transaction can't have it: there a conflict is what the transaction
+// sees, and a replaced primary can't commit what is written after it.
 //
 // A document has room for one claim. A Change that needs several, such as seats in two
 // slots, is several documents in one insert command: the parts, one for each further

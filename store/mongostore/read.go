@@ -112,8 +112,8 @@ const notAReplicaSet = 123
 // look reads what a Change touches. A Change of several documents is looked up even
 // before a first attempt, since a replay of it would leave parts behind.
 func (s *Store) look(ctx context.Context, c store.Change, how look) (*known, error) {
-	if how == last && s.latest != nil && !inTransaction(ctx) { // whose commit would be the proof
-		// Sessions that are causally consistent can't have such reads.
+	if how == last && s.latest != nil && !inTransaction(ctx) { // which can't have such reads
+		// Nor can a session that is causally consistent.
 		k, err := s.latest.look(mongo.NewSessionContext(ctx, nil), c, how)
 		var e mongo.ServerError
 		if !errors.As(err, &e) || !e.HasErrorCode(notAReplicaSet) {

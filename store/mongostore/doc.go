@@ -16,7 +16,8 @@
 // client's settings are. Leave retryWrites on, as it is by default, and give the ctx
 // of a call a deadline: while no majority can be reached, calls wait. Just after another
 // server has become the primary, a read may miss the newest writes for a moment; one with
-// a session in its ctx (which are causally consistent unless told otherwise) does not.
+// a session in its ctx (which are causally consistent unless told otherwise) does not miss
+// those of the session. No Change is refused for what such a read misses.
 //
 // # How it works
 //
@@ -42,6 +43,17 @@
 // else a reason to plan again. A rival that is not yet on a majority of servers is
 // waited for. Since nothing is ever taken back and no unique field ever changes, an
 // insert that comes late is refused as well.
+//
+// What was read decides for good only where it says no for what is not there: that no
+// seat has been given up, that a booking has not come to the version that it was read
+// at. A server that has been replaced as the primary, and does not know it yet, would
+// say that as well. So these reads have linearizable concern: the server has to prove to a
+// majority, after it has read, that it is the primary, and fails or waits if it can't. (MongoDB
+// promises this for filters that name one document. These find several, but documents
+// of the journal stay as they are in all that they are found by, so that a read that
+// comes after an insert finds it.) A server that is in no replica set refuses the concern,
+// and needs none. A transaction can't have it: there a conflict is what the transaction
+// sees, and a replaced primary can't commit what is written after it.
 //
 // A document has room for one claim. A Change that needs several, such as seats in two
 // slots, is several documents in one insert command: the parts, one for each further
@@ -72,11 +84,15 @@
 //	a payment and seats in a new booking at once    3  find, find, insert
 //	a replay of a new booking                       2  insert, find
 //	a replay of a later version                     1  find
+//	a hold when no seat is free (*)                 3  find, find, find
 //	a new booking whose event has failed before     5  insert, find, find, insert, update
 //	a failure                                       2  find, insert
 //	an entry of an event that has one already      +1  update
 //	a booking, an event, a history                  1  find
 //	all other reads, each page of a list            2  find, find
+//
+// (*) The last two with linearizable concern; alone, a server refuses the first of these,
+// and there are 4.
 //
 // A version holds the whole booking with its payments, some two kilobytes, and its
 // event. A page of bookings or payments reads all versions of those that are on it.
@@ -124,8 +140,9 @@
 // relied on here besides:
 //
 //   - write and read concern: that what a majority has acknowledged outlives the loss of
-//     a primary, and is all that is read. The tests see that they are asked for, and
-//     hide a rival's document as a read of the majority would.
+//     a primary, and is all that is read, and that linearizable reads miss nothing. The
+//     tests see that they are asked for, hide a rival's document as a read of the majority
+//     would, and hide what a replaced primary misses from all but linearizable reads.
 //   - retryable writes. The tests let FerretDB pass for one of a replica set, so that the
 //     driver sends again what had no answer; FerretDB then takes it for a rival's.
 //   - sessions and transactions. The tests see which commands are sent in one.

@@ -42,6 +42,11 @@ type Store struct {
 	journal *mongo.Collection
 	prefix  string
 	checked atomic.Bool
+
+	// latest is over the same journal, with reads that only the primary can answer: a server
+	// that no longer is one, and may not know it yet, has no majority to prove it with. nil
+	// in latest itself.
+	latest *Store
 }
 
 var _ store.Store = (*Store)(nil)
@@ -63,15 +68,14 @@ func New(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("mongostore: config: %w", errors.Join(errs...))
 	}
 	onDisk := true
-	return &Store{
-		prefix: cfg.Prefix,
-		journal: cfg.Database.Collection(cfg.Prefix+"journal", options.Collection().
-			SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &onDisk}).
-			SetReadConcern(readconcern.Majority()).
-			SetReadPreference(readpref.Primary()).
-			SetBSONOptions(&options.BSONOptions{}).
-			SetRegistry(registry())),
-	}, nil
+	journal := cfg.Database.Collection(cfg.Prefix+"journal", options.Collection().
+		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &onDisk}).
+		SetReadConcern(readconcern.Majority()).
+		SetReadPreference(readpref.Primary()).
+		SetBSONOptions(&options.BSONOptions{}).
+		SetRegistry(registry()))
+	latest := journal.Clone(options.Collection().SetReadConcern(readconcern.Linearizable()))
+	return &Store{prefix: cfg.Prefix, journal: journal, latest: &Store{journal: latest}}, nil
 }
 
 // Apply makes a Change visible whole, or not at all. See [store.Store].
@@ -94,7 +98,7 @@ func (s *Store) Apply(ctx context.Context, c store.Change) (res store.Result, er
 			return store.Result{}, err
 		}
 		docs, res, err := k.plan(c)
-		if err != nil && !k.final(err) {
+		if err != nil && !k.final(c, err) {
 			how = last
 			continue
 		}
@@ -139,7 +143,7 @@ func (s *Store) explain(ctx context.Context, c store.Change, k *known, err error
 	}
 	res := store.Result{Event: k.event.event(), Conflict: lost.conflict}
 	found := k.booking
-	if bookingID != "" && found.booking().ID != bookingID {
+	if own, _ := ids(c); bookingID != "" && bookingID != own {
 		if found, err = s.newest(ctx, versions, bookingID, "booking", "payments"); err != nil {
 			return store.Result{}, err
 		}

@@ -22,7 +22,8 @@ const (
 	// is what most often is.
 	full
 	// last is to say for sure that a Change lost: the key is read after what it lost to,
-	// since that may be what had the key.
+	// since that may be what had the key, and all of it as only the primary knows it,
+	// since a seat may be free, or a version there, that another server misses.
 	last
 )
 
@@ -100,11 +101,13 @@ type lostError struct {
 
 func (e *lostError) Error() string { return "lost: " + string(e.conflict) }
 
-// final reports whether err, of plan, is what a Change is told, whatever else there is
-// to be read.
-func (k *known) final(err error) bool {
+// final reports whether err, of plan of c, is what the Change is told, whatever else
+// there is to be read. What is stored stays, so a newer version needs no other look.
+func (k *known) final(c store.Change, err error) bool {
 	var lost *lostError
-	return k.how == last || k.key != nil || errors.As(err, &lost) && lost.conflict == store.ConflictVersion
+	_, stored := versions.of(k.booking)
+	return k.how == last || k.key != nil ||
+		errors.As(err, &lost) && lost.conflict == store.ConflictVersion && stored > c.Booking.Version
 }
 
 // plan turns a valid Change into what is inserted for it, the parts before the

@@ -166,7 +166,9 @@ func TestFinal(t *testing.T) {
 		c     store.Change
 		final bool
 	}{
-		"a version":                       {known{}, stale, true},
+		"a newer version":                 {known{booking: &document{Version: 2, Booking: &bookingDoc{Version: 2}}}, stale, true},
+		"an older version":                {known{}, stale, false},
+		"an older version, at last":       {known{how: last}, stale, true},
 		"seats, at a first look":          {known{claims: taken}, seated, false},
 		"seats, when all but the key was": {known{how: full, claims: taken}, seated, false},
 		"seats, at last":                  {known{how: last, claims: taken}, seated, true},
@@ -174,7 +176,7 @@ func TestFinal(t *testing.T) {
 	} {
 		_, _, err := tt.k.plan(tt.c)
 		require.Error(t, err, name)
-		assert.Equal(t, tt.final, tt.k.final(err), name)
+		assert.Equal(t, tt.final, tt.k.final(tt.c, err), name)
 	}
 }
 

@@ -2,12 +2,14 @@ package mongostore
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/carevia/stripebooking/store"
@@ -103,9 +105,21 @@ func (s *Store) newestOf(ctx context.Context, c chain, ids []string, fields ...s
 	return newest, err
 }
 
+// notAReplicaSet is the code by which a server alone, which is always the primary,
+// refuses to prove it.
+const notAReplicaSet = 123
+
 // look reads what a Change touches. A Change of several documents is looked up even
 // before a first attempt, since a replay of it would leave parts behind.
 func (s *Store) look(ctx context.Context, c store.Change, how look) (*known, error) {
+	if how == last && s.latest != nil && !inTransaction(ctx) { // which can't have such reads
+		// Nor can a session that is causally consistent.
+		k, err := s.latest.look(mongo.NewSessionContext(ctx, nil), c, how)
+		var e mongo.ServerError
+		if !errors.As(err, &e) || !e.HasErrorCode(notAReplicaSet) {
+			return k, err
+		}
+	}
 	k := &known{how: how, claims: map[string]claim{}}
 	taken := slots(c)
 	if how == full || how == quick && (c.Booking != nil && c.Booking.Version > 0 || len(c.Payments)+len(taken) > 1) {

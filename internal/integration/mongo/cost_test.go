@@ -56,6 +56,11 @@ func TestCommands(t *testing.T) {
 	direct.Claim = []store.SeatClaim{seats("mon", 3, 1)}
 	must("a payment with seats at once", "find find insert", apply(direct))
 	must("again", "find", apply(direct))
+	must("a hold without a free seat", "find find find", func() error {
+		_, err := s.Apply(ctx, held("f", seats("mon", 1, 1)))
+		require.ErrorIs(t, err, store.ErrConflict)
+		return nil
+	})
 
 	must("a failure", "find insert", func() error { return s.RecordFailure(ctx, *paid("e").Event, "timeout", false) })
 	must("another", "find insert update", func() error { return s.RecordFailure(ctx, *paid("e").Event, "timeout", false) })

@@ -112,7 +112,11 @@ func TestCommandsInATransaction(t *testing.T) {
 
 	var res store.Result
 	apply := func(c store.Change) (names []string, err error) {
-		_, names = sent.during(func() { res, err = joined.Apply(ctx, c) })
+		seen, names := sent.during(func() { res, err = joined.Apply(ctx, c) })
+		for _, e := range seen {
+			_, none := e.Command.LookupErr("autocommit")
+			assert.Equal(t, e.CommandName == "listIndexes", none != nil, "%s is in the transaction", e.CommandName)
+		}
 		return names, err
 	}
 	names, err := apply(paid("a"))

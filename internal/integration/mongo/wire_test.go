@@ -65,6 +65,8 @@ type interceptor struct {
 	// twice tells commands that the server gets twice, of which the driver hears the
 	// second answer: as if the first was lost, and the driver had sent it again.
 	twice func(name string) bool
+	// answer may answer a command in place of the server.
+	answer func(name string, body bson.D) bson.D
 }
 
 func (i *interceptor) set(edit func(string, bson.D) bson.D, twice func(string) bool) {
@@ -127,8 +129,15 @@ func (i *interceptor) serve(t *testing.T, client, server net.Conn) {
 		}
 		times := 1
 		command := documentOf(t, request)
+		var answer []byte
 		if name := command[0].Key; kind(request) == opMsg {
 			i.mu.Lock()
+			if i.answer != nil {
+				if d := i.answer(name, command); d != nil {
+					answer, times = replaced(t, request, d), 0
+					copy(answer[8:12], request[4:8]) // what it is the answer to
+				}
+			}
 			if i.edit != nil {
 				request = replaced(t, request, i.edit(name, command))
 			}
@@ -137,7 +146,6 @@ func (i *interceptor) serve(t *testing.T, client, server net.Conn) {
 			}
 			i.mu.Unlock()
 		}
-		var answer []byte
 		for range times {
 			if _, err := server.Write(request); err != nil {
 				return

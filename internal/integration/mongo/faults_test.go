@@ -68,7 +68,7 @@ func TestKilled(t *testing.T) {
 		t.Run(name("from", from), func(t *testing.T) {
 			t.Setenv("TORTURE_KILLS", strconv.Itoa(min(most, kills-from)))
 			database := server.NewDatabase(t)
-			faults.Kill(t, uri+" "+database, newStore(t, client.Database(database)))
+			faults.Kill(t, newStore(t, client.Database(database)), uri, database)
 		})
 	}
 }

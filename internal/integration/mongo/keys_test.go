@@ -2,10 +2,6 @@ package mongo
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,56 +10,32 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/mongostore"
-	"github.com/carevia/stripebooking/storetest"
 )
 
-// keylessVar names, for a child process, the index that is not to be unique.
-const keylessVar = "STRIPEBOOKING_TEST_KEYLESS"
-
-// The suite notices each unique index that is lost while a store is at work: the cases
-// that are about it fail. (That of _id can't be dropped. That of tx is about processes
-// that are killed between two documents: see TestPartsNeedTheirKey.)
+// The suite notices each unique index that is lost while a store is at work. (That of
+// _id can't be dropped. That of tx is about processes that are killed between two
+// documents: see TestPartsNeedTheirKey.)
 func TestSuiteNoticesALostKey(t *testing.T) {
 	server := servers.MongoDB(t)
-	for _, c := range []struct{ index, cases string }{
-		{"versions", "race-new-booking race-version race-count"},
-		{"claims", "race-intent race-last-seat race-five-seats"},
-		{"entries", "race-failures race-event handled-at-once"},
-	} {
-		t.Run(c.index, func(t *testing.T) {
-			cases := strings.Fields(c.cases)
-			cmd := exec.Command(os.Args[0], "-test.v", "-test.run", "^TestKeyless$/^("+strings.Join(cases, "|")+")$")
-			cmd.Env = append(os.Environ(), keylessVar+"="+c.index, "TEST_MONGODB_URI="+server.URI(server.Addr))
-			out, err := cmd.CombinedOutput()
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit, "%s", out)
-			for _, name := range cases {
-				assert.Regexp(t, regexp.MustCompile(`(?m)^ +--- FAIL: TestKeyless/`+name+` `), string(out))
-			}
-		})
-	}
+	adaptertest.TestSuiteNoticesALostKey(t, "TEST_MONGODB_URI="+server.URI(server.Addr), map[string]string{
+		"versions": "race-new-booking race-version race-count",
+		"claims":   "race-intent race-last-seat race-five-seats",
+		"entries":  "race-failures race-event handled-at-once",
+	})
 }
 
-// TestKeyless is the child's part, where it fails; elsewhere there is nothing to it.
 func TestKeyless(t *testing.T) {
-	index := os.Getenv(keylessVar)
-	if index == "" {
-		return
-	}
-	storetest.Run(t, storetest.Harness{
-		Open: func(t testing.TB) store.Store {
-			db := newDatabase(t)
-			s := atWork(t, db)
+	adaptertest.TestKeyless(t, func(t testing.TB, indexes []string) store.Store {
+		db := newDatabase(t)
+		s := atWork(t, db)
+		for _, index := range indexes {
 			notUnique(t, db, index)
-			return s
-		},
-		Reopen: func(t testing.TB, s store.Store) store.Store {
-			t.Fatal("none of these cases opens a store again")
-			return nil
-		},
+		}
+		return s
 	})
 }
 

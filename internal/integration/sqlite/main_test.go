@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
@@ -12,8 +13,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	faults.Child(sqltest.Opener(sqlstore.SQLite, "sqlite"))
-	sqltest.Child(sqlstore.SQLite)
+	open := sqltest.Opener(sqlstore.SQLite)
+	faults.Child(open)
+	adaptertest.Child(open)
 	os.Exit(m.Run())
 }
 

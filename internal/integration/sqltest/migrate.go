@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -63,35 +64,12 @@ func TestMigrateFromEveryVersion(t *testing.T, w Way) {
 	}
 }
 
-// TestMigrateFromManyAtOnce: ten processes and ten pools of this one start on an
-// empty database.
+// TestMigrateFromManyAtOnce: all start on an empty database.
 func TestMigrateFromManyAtOnce(t *testing.T, w Way) {
-	const n = 10
 	dsn := w.NewDSN(t)
-	var start, wait []func() error
-	for range n {
-		cmd, in, out := process(t, "migrate", w.Driver, dsn)
-		require.True(t, out.Scan(), "the process is ready")
-		start, wait = append(start, in.Close), append(wait, cmd.Wait)
-	}
-	gun, errs := make(chan struct{}), make(chan error, n)
-	for range n {
-		s := w.Unmigrated(t, sqlstore.Config{DB: w.Open(t, dsn)})
-		go func() {
-			<-gun
-			errs <- s.Migrate(context.Background())
-		}()
-	}
-	close(gun)
-	for _, start := range start {
-		require.NoError(t, start())
-	}
-	for range n {
-		assert.NoError(t, <-errs)
-	}
-	for _, wait := range wait {
-		assert.NoError(t, wait())
-	}
+	adaptertest.MigrateAtOnce(t, func() *sqlstore.Store {
+		return w.Unmigrated(t, sqlstore.Config{DB: w.Open(t, dsn)})
+	}, w.Driver, dsn)
 	_, names := w.steps(t, "")
 	assert.Equal(t, names, migrated(t, w.Open(t, dsn)))
 }

@@ -80,11 +80,11 @@ func (w Way) Unmigrated(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 	return s
 }
 
-// Opener is what opens a store on a database that has its tables, by the data source
+// Opener is what opens a store on a database in a place: a driver and the data source
 // name.
-func Opener(d *sqlstore.Dialect, driver string) func(dsn string) (store.Store, error) {
-	return func(dsn string) (store.Store, error) {
-		db, err := sql.Open(driver, dsn)
+func Opener(d *sqlstore.Dialect) func(place []string) (*sqlstore.Store, error) {
+	return func(place []string) (*sqlstore.Store, error) {
+		db, err := sql.Open(place[0], place[1])
 		if err != nil {
 			return nil, err
 		}

@@ -1,3 +1,3 @@
 // Package adaptertest is what the tests of all adapters have in common, whatever the
-// database: the records they write, every call, and tests in several processes.
+// database: every call that there is, and what takes several processes.
 package adaptertest

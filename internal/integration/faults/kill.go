@@ -83,7 +83,7 @@ func work(s store.Store) error {
 // makes a booking, one a booking with seats, and two bring the payment of a booking
 // that is held until then.
 func deliver(ctx context.Context, s store.Store, n int64) error {
-	w := world{n, newWorld().now}
+	w := world{n}
 	c := w.paid("a")
 	switch n % 4 {
 	case 1:
@@ -160,7 +160,7 @@ func Kill(t *testing.T, s store.Store, place ...string) {
 // if it is done.
 func whole(t *testing.T, s store.Store, n int64, done bool) {
 	t.Helper()
-	w := world{n, newWorld().now}
+	w := world{n}
 	model := new(memory.Store)
 	allowed := []string{w.snapshot(t, model)}
 	if n%4 >= 2 {

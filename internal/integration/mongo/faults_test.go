@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/faults"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 )
@@ -65,7 +66,7 @@ func TestKilled(t *testing.T) {
 	}
 	const most = 2 // on one database, since FerretDB is slow on full ones
 	for from := 0; from < kills; from += most {
-		t.Run(name("from", from), func(t *testing.T) {
+		t.Run(sample.Name("from", from), func(t *testing.T) {
 			t.Setenv("TORTURE_KILLS", strconv.Itoa(min(most, kills-from)))
 			database := server.NewDatabase(t)
 			faults.Kill(t, newStore(t, client.Database(database)), uri, database)

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/mongostore"
@@ -43,7 +44,7 @@ func TestKeyless(t *testing.T) {
 func atWork(t testing.TB, db *mongo.Database) *mongostore.Store {
 	t.Helper()
 	s := newStore(t, db)
-	require.ErrorIs(t, s.RecordHandled(context.Background(), "none", nil, false, t0), store.ErrNotFound)
+	require.ErrorIs(t, s.RecordHandled(context.Background(), "none", nil, false, sample.T0), store.ErrNotFound)
 	return s
 }
 
@@ -71,7 +72,7 @@ func notUnique(t testing.TB, db *mongo.Database, name string) {
 func TestPartsNeedTheirKey(t *testing.T) {
 	ctx := context.Background()
 	from, db := newDatabase(t), newDatabase(t)
-	_, err := newStore(t, from).Apply(ctx, several("a", "mon", "tue"))
+	_, err := newStore(t, from).Apply(ctx, sample.Several("a", "mon", "tue"))
 	require.NoError(t, err)
 	docs := documents(t, from)
 	n := len(docs) - 1 // all but the Change itself
@@ -79,7 +80,7 @@ func TestPartsNeedTheirKey(t *testing.T) {
 	require.NoError(t, err)
 	s := atWork(t, db)
 	notUnique(t, db, "tx")
-	rival := several("b", "tue")
+	rival := sample.Several("b", "tue")
 	_, err = s.Apply(ctx, rival)
 	require.NoError(t, err)
 	_, err = journal(db).InsertOne(ctx, docs[n])
@@ -126,9 +127,9 @@ func TestIndexesAreLookedAt(t *testing.T) {
 				s, err := mongostore.New(mongostore.Config{Database: db})
 				require.NoError(t, err)
 				writes := []func() error{
-					func() error { _, err := s.Apply(ctx, paid("a")); return err },
-					func() error { return s.RecordFailure(ctx, *paid("b").Event, "x", false) },
-					func() error { return s.RecordHandled(ctx, "evt_b", nil, true, t0) },
+					func() error { _, err := s.Apply(ctx, sample.Paid("a")); return err },
+					func() error { return s.RecordFailure(ctx, *sample.Paid("b").Event, "x", false) },
+					func() error { return s.RecordHandled(ctx, "evt_b", nil, true, sample.T0) },
 				}
 				if unique {
 					for _, write := range writes {
@@ -172,7 +173,7 @@ func specifications(t *testing.T) (list []mongo.IndexSpecification) {
 func TestNotMigrated(t *testing.T) {
 	s, err := mongostore.New(mongostore.Config{Database: newDatabase(t)})
 	require.NoError(t, err)
-	_, err = s.Apply(context.Background(), paid("a"))
+	_, err = s.Apply(context.Background(), sample.Paid("a"))
 	require.ErrorContains(t, err, "call Migrate")
 	assert.True(t, store.IsTransient(err), "it is mended while Stripe keeps delivering")
 	_, err = s.Booking(context.Background(), "bk_a")
@@ -187,9 +188,9 @@ func TestForeignUniqueIndex(t *testing.T) {
 	s := newStore(t, db)
 	_, err := journal(db).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: bson.M{"booking.userId": 1}, Options: options.Index().SetUnique(true)})
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, paid("b"))
+	_, err = s.Apply(ctx, sample.Paid("b"))
 	require.ErrorContains(t, err, "an index of another's")
 	assert.NotErrorIs(t, err, store.ErrConflict)
 	assert.NotContains(t, err.Error(), "user_1")

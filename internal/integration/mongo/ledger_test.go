@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -32,11 +33,11 @@ func TestEntriesThatHaveASuccessor(t *testing.T) {
 			id := func(i int) string { return name[:1] + string(rune('a'+i)) }
 			var failed []string // newest first
 			for i := n - 1; i >= 0; i-- {
-				e := *paid(id(i)).Event
+				e := *sample.Paid(id(i)).Event
 				require.NoError(t, s.RecordFailure(ctx, e, "timeout", false))
 				require.NoError(t, s.RecordFailure(ctx, e, "timeout", false))
 				if i%4 != 0 {
-					require.NoError(t, s.RecordHandled(ctx, e.ID, []string{"mail"}, true, t0))
+					require.NoError(t, s.RecordHandled(ctx, e.ID, []string{"mail"}, true, sample.T0))
 				} else {
 					failed = append(failed, e.ID)
 				}
@@ -55,7 +56,7 @@ func TestEntriesThatHaveASuccessor(t *testing.T) {
 					reads += len(names)
 					for _, e := range list {
 						assert.Equal(t, 2, e.Attempts)
-						assert.Equal(t, paid(e.ID[len("evt_"):]).Event.Payload, e.Payload)
+						assert.Equal(t, sample.Paid(e.ID[len("evt_"):]).Event.Payload, e.Payload)
 						got = append(got, e.ID)
 					}
 					if p.After = next; next == "" {

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store/mongostore"
 )
@@ -37,7 +38,7 @@ func TestPrefix(t *testing.T) {
 		s, err := mongostore.New(mongostore.Config{Database: db, Prefix: prefix})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(ctx))
-		res, err := s.Apply(ctx, paid("a"))
+		res, err := s.Apply(ctx, sample.Paid("a"))
 		require.NoError(t, err)
 		assert.True(t, res.Applied)
 	}
@@ -64,13 +65,13 @@ func TestViews(t *testing.T) {
 	ctx := context.Background()
 	db := newDatabase(t)
 	s := newStore(t, db)
-	res, err := s.Apply(ctx, held("a", seats("mon", 1, 1)))
+	res, err := s.Apply(ctx, sample.Held("a", sample.Seats("mon", 1, 1)))
 	require.NoError(t, err)
-	c := next("evt_a", *res.Booking)
-	c.Payments, c.Event = paid("a").Payments, paid("a").Event
+	c := sample.Next("evt_a", *res.Booking)
+	c.Payments, c.Event = sample.Paid("a").Payments, sample.Paid("a").Event
 	_, err = s.Apply(ctx, c)
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, held("b"))
+	_, err = s.Apply(ctx, sample.Held("b"))
 	require.NoError(t, err)
 
 	if servers.MongoDB(t).Ferret {

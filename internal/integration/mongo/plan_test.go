@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 )
@@ -63,28 +64,28 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 // everything calls every method in every way that reads differently.
 func everything(t *testing.T, s store.Store) {
 	ctx := context.Background()
-	res, err := s.Apply(ctx, several("a", "mon", "tue"))
+	res, err := s.Apply(ctx, sample.Several("a", "mon", "tue"))
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, several("a", "mon", "tue"))
+	_, err = s.Apply(ctx, sample.Several("a", "mon", "tue"))
 	require.NoError(t, err)
 	for _, id := range []string{"b", "c"} {
-		_, err = s.Apply(ctx, paid(id))
+		_, err = s.Apply(ctx, sample.Paid(id))
 		require.NoError(t, err)
 	}
-	c := next("release", *res.Booking)
-	c.Release, c.Payments, c.Event = res.Booking.Seats, paid("a").Payments, paid("x").Event
+	c := sample.Next("release", *res.Booking)
+	c.Release, c.Payments, c.Event = res.Booking.Seats, sample.Paid("a").Payments, sample.Paid("x").Event
 	_, err = s.Apply(ctx, c)
 	require.NoError(t, err)
-	c = next("never", *res.Booking)
+	c = sample.Next("never", *res.Booking)
 	c.Booking.Version = 9
 	_, err = s.Apply(ctx, c)
 	require.ErrorIs(t, err, store.ErrConflict)
-	c = paid("d")
+	c = sample.Paid("d")
 	c.Booking.PaymentIntentID, c.Payments[0].PaymentIntentID = "pi_a", "pi_a"
 	_, err = s.Apply(ctx, c)
 	require.ErrorIs(t, err, store.ErrConflict)
-	require.NoError(t, s.RecordFailure(ctx, *paid("f").Event, "x", false))
-	require.NoError(t, s.RecordHandled(ctx, "evt_f", []string{"h"}, true, t0))
+	require.NoError(t, s.RecordFailure(ctx, *sample.Paid("f").Event, "x", false))
+	require.NoError(t, s.RecordHandled(ctx, "evt_f", []string{"h"}, true, sample.T0))
 
 	_, err = s.Booking(ctx, "bk_a")
 	require.NoError(t, err)
@@ -96,7 +97,7 @@ func everything(t *testing.T, s store.Store) {
 	require.NoError(t, err)
 	_, err = s.Event(ctx, "evt_a")
 	require.NoError(t, err)
-	for _, after := range []string{"", store.Cursor{At: t0, ID: "m"}.String()} {
+	for _, after := range []string{"", store.Cursor{At: sample.T0, ID: "m"}.String()} {
 		p := store.Page{After: after}
 		_, _, err = s.BookingsByUser(ctx, "user_1", p)
 		require.NoError(t, err)
@@ -113,10 +114,10 @@ func everything(t *testing.T, s store.Store) {
 				f.Type = "checkout.session.completed"
 			}
 			if n&4 != 0 {
-				f.From = t0
+				f.From = sample.T0
 			}
 			if n&8 != 0 {
-				f.To = t0
+				f.To = sample.T0
 			}
 			_, _, err = s.Events(ctx, f, p)
 			require.NoError(t, err)

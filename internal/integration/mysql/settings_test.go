@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -38,7 +39,7 @@ func TestSettings(t *testing.T) {
 				prepared.Refused(t, db, want)
 				return
 			}
-			_, err := prepared.Store(t, db, nil).Apply(context.Background(), sqltest.Paid("a"))
+			_, err := prepared.Store(t, db, nil).Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
 		})
 	}
@@ -56,12 +57,12 @@ func TestServerSettings(t *testing.T) {
 	} {
 		_, err := db.Exec(c.change)
 		require.NoError(t, err)
-		_, refused := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sqltest.Paid("a"))
+		_, refused := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sample.Paid("a"))
 		_, err = db.Exec(c.back)
 		require.NoError(t, err)
 		assert.ErrorContains(t, refused, c.want)
 		assert.Equal(t, [5]int{}, sqltest.Counts(t, db))
 	}
-	_, err := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sqltest.Paid("a"))
+	_, err := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 }

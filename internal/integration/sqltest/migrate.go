@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -56,7 +57,7 @@ func TestMigrateFromEveryVersion(t *testing.T, w Way) {
 		}
 		for range 2 {
 			s := w.Store(t, db, nil)
-			_, err := s.Apply(ctx, Paid("a"))
+			_, err := s.Apply(ctx, sample.Paid("a"))
 			require.NoError(t, err)
 		}
 		assert.Equal(t, names, migrated(t, db), "from version %d", from)
@@ -95,7 +96,7 @@ func TestMigratePrefixAndOwnTool(t *testing.T, w Way) {
 	}
 	two := w.Unmigrated(t, sqlstore.Config{DB: db, TablePrefix: "other_"})
 	for _, s := range []*sqlstore.Store{one, two} {
-		res, err := s.Apply(ctx, Paid("a"))
+		res, err := s.Apply(ctx, sample.Paid("a"))
 		require.NoError(t, err)
 		assert.True(t, res.Applied)
 	}

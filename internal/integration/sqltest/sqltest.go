@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -99,11 +100,11 @@ func (w Way) Refused(t *testing.T, db *sql.DB, want string) {
 	ctx := context.Background()
 	s := w.Unmigrated(t, sqlstore.Config{DB: db})
 	require.ErrorContains(t, s.Migrate(ctx), want)
-	_, err := s.Apply(ctx, Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.ErrorContains(t, err, want, "also without Migrate")
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(ctx, Paid("a"))
+	_, err = s.With(tx).Apply(ctx, sample.Paid("a"))
 	require.ErrorContains(t, err, want, "also joined")
 	require.NoError(t, tx.Rollback())
 }

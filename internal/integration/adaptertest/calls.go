@@ -1,4 +1,4 @@
-package sqltest
+package adaptertest
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -15,19 +16,19 @@ import (
 func EveryCall(t *testing.T, s store.Store, at time.Time) {
 	t.Helper()
 	ctx := context.Background()
-	c := Paid("a")
+	c := sample.Paid("a")
 	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 2, Count: 1}}
 	res, err := s.Apply(ctx, c)
 	require.NoError(t, err)
 	_, err = s.Apply(ctx, c)
 	require.NoError(t, err)
-	release := Next("release", *res.Booking)
+	release := sample.Next("release", *res.Booking)
 	release.Release, release.Payments, release.Event = res.Booking.Seats, c.Payments, c.Event
 	_, err = s.Apply(ctx, release)
 	require.NoError(t, err)
 	require.NoError(t, s.RecordFailure(ctx, *c.Event, "x", false))
-	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, false, T0))
-	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, true, T0))
+	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, false, sample.T0))
+	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, true, sample.T0))
 
 	_, err = s.Booking(ctx, "bk_a")
 	require.NoError(t, err)
@@ -56,7 +57,7 @@ func EveryCall(t *testing.T, s store.Store, at time.Time) {
 				f.Type = "checkout.session.completed"
 			}
 			if n&4 != 0 {
-				f.From = T0
+				f.From = sample.T0
 			}
 			if n&8 != 0 {
 				f.To = at

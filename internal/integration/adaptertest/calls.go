@@ -11,32 +11,43 @@ import (
 	"github.com/carevia/stripebooking/store"
 )
 
-// EveryCall makes every kind of call, so that every statement is sent. Lists go on
-// at a time, and end before it.
+// EveryCall makes every call, in every way that reads differently, so that every
+// statement is sent. Lists go on at a time, and end before it.
 func EveryCall(t *testing.T, s store.Store, at time.Time) {
 	t.Helper()
 	ctx := context.Background()
-	c := sample.Paid("a")
-	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 2, Count: 1}}
+	c := sample.Several("a", "mon", "tue")
 	res, err := s.Apply(ctx, c)
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, c)
-	require.NoError(t, err)
+	for _, again := range []store.Change{c, sample.Paid("b"), sample.Paid("c")} {
+		_, err = s.Apply(ctx, again)
+		require.NoError(t, err)
+	}
 	release := sample.Next("release", *res.Booking)
 	release.Release, release.Payments, release.Event = res.Booking.Seats, c.Payments, c.Event
 	_, err = s.Apply(ctx, release)
 	require.NoError(t, err)
-	require.NoError(t, s.RecordFailure(ctx, *c.Event, "x", false))
-	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, false, sample.T0))
-	require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, true, sample.T0))
+	late := sample.Next("late", *res.Booking) // there is a newer version
+	for _, loser := range []store.Change{late, sample.WithIntent("d", "a")} {
+		_, err = s.Apply(ctx, loser)
+		require.ErrorIs(t, err, store.ErrConflict)
+	}
+	for _, id := range []string{"a", "f"} { // which is there, and is new
+		require.NoError(t, s.RecordFailure(ctx, *sample.Paid(id).Event, "x", false))
+	}
+	for _, done := range []bool{false, true} {
+		require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"h"}, done, sample.T0))
+	}
 
 	_, err = s.Booking(ctx, "bk_a")
+	require.NoError(t, err)
+	_, err = s.BookingBySession(ctx, "cs_a")
 	require.NoError(t, err)
 	_, err = s.BookingBySession(ctx, "cs_none")
 	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = s.History(ctx, "bk_a")
 	require.NoError(t, err)
-	_, err = s.Payment(ctx, "pi_a")
+	_, err = s.Payment(ctx, "pi_a_2")
 	require.NoError(t, err)
 	_, err = s.Event(ctx, "evt_a")
 	require.NoError(t, err)

@@ -47,7 +47,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	tx := begin(t, watched)
 	_, err := s.With(tx).Apply(t.Context(), sample.Seated("a")) // a replay
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(t.Context(), sample.WithIntent("b", "a"))
+	_, err = s.With(tx).Apply(t.Context(), sample.WithIntent("e", "a"))
 	require.Error(t, err)
 	require.NoError(t, s.With(tx).RecordFailure(t.Context(), *sample.Paid("a").Event, "x", false))
 	require.NoError(t, tx.Rollback())

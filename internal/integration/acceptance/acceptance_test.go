@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -49,11 +48,7 @@ func TestAcceptance(t *testing.T) {
 		kills = 5
 	}
 	kills = size(t, "ACCEPTANCE_KILLS", kills)
-	binary := filepath.Join(t.TempDir(), "bookingserver")
-	build := exec.Command("go", "build", "-o", binary, "./bookingserver")
-	build.Dir = "../../../examples"
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	binary := servers.Bookingserver(t)
 
 	for _, s := range stores {
 		t.Run(s.name, func(t *testing.T) {

@@ -78,3 +78,16 @@ func EveryCall(t *testing.T, s store.Store, at time.Time) {
 		}
 	}
 }
+
+// All goes through the pages of a list, of so many each.
+func All[R any](t testing.TB, limit int, list func(p store.Page) (page []R, next string, err error)) (all []R) {
+	t.Helper()
+	for p := (store.Page{Limit: limit}); ; {
+		page, next, err := list(p)
+		require.NoError(t, err)
+		all = append(all, page...)
+		if p.After = next; next == "" {
+			return all
+		}
+	}
+}

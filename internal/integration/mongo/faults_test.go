@@ -2,11 +2,8 @@ package mongo
 
 import (
 	"bytes"
-	"os"
 	"strconv"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/sample"
@@ -58,12 +55,7 @@ func TestKilled(t *testing.T) {
 	server := servers.MongoDB(t)
 	uri := server.URI(server.Addr)
 	client := connect(t, uri)
-	kills := 3
-	if v := os.Getenv("TORTURE_KILLS"); v != "" {
-		var err error
-		kills, err = strconv.Atoi(v)
-		require.NoError(t, err)
-	}
+	kills := int(faults.Number(t, "TORTURE_KILLS", 3))
 	const most = 2 // on one database, since FerretDB is slow on full ones
 	for from := 0; from < kills; from += most {
 		t.Run(sample.Name("from", from), func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
@@ -259,25 +260,11 @@ func TestPlacesThatAreOutOfDate(t *testing.T) {
 	} {
 		for limit := 1; limit <= n+1; limit++ {
 			var bookings, payments []string
-			for p := (store.Page{Limit: limit}); ; {
-				list, next, err := s.BookingsByUser(ctx, user, p)
-				require.NoError(t, err)
-				for _, b := range list {
-					bookings = append(bookings, b.ID)
-				}
-				if p.After = next; next == "" {
-					break
-				}
+			for _, b := range adaptertest.All(t, limit, func(p store.Page) ([]store.Booking, string, error) { return s.BookingsByUser(ctx, user, p) }) {
+				bookings = append(bookings, b.ID)
 			}
-			for p := (store.Page{Limit: limit}); ; {
-				list, next, err := s.PaymentsByUser(ctx, user, p)
-				require.NoError(t, err)
-				for _, b := range list {
-					payments = append(payments, b.BookingID)
-				}
-				if p.After = next; next == "" {
-					break
-				}
+			for _, p := range adaptertest.All(t, limit, func(p store.Page) ([]store.Payment, string, error) { return s.PaymentsByUser(ctx, user, p) }) {
+				payments = append(payments, p.BookingID)
 			}
 			var ids []string
 			for _, w := range want {

@@ -20,11 +20,9 @@ func TestMain(m *testing.M) {
 }
 
 var (
-	recommended = sqltest.Way{Name: "immediate", Dialect: sqlstore.SQLite, Driver: "sqlite", NewDSN: func(t testing.TB) string {
-		return sqlitetest.DSN(sqlitetest.File(t))
-	}}
+	recommended = sqlitetest.Way
 	// unlocked begins transactions without a lock.
 	unlocked = sqltest.Way{Name: "deferred", Dialect: sqlstore.SQLite, Driver: "sqlite", NewDSN: func(t testing.TB) string {
-		return deferred(sqlitetest.DSN(sqlitetest.File(t)))
+		return deferred(recommended.NewDSN(t))
 	}}
 )

@@ -16,7 +16,6 @@ import (
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
-	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
 // Settings that would lose bookings are refused, by the name to add.
@@ -30,25 +29,13 @@ func TestSettings(t *testing.T) {
 		{"_busy_timeout=5000&_journal_mode=WAL&_synchronous=NORMAL", "_synchronous=FULL"},
 	} {
 		t.Run(c.params, func(t *testing.T) {
-			ctx := context.Background()
 			db := sqlitetest.OpenDB(t, "file:"+sqlitetest.File(t)+"?"+c.params)
-			s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
-			require.NoError(t, err)
-			err = s.Migrate(ctx)
-			if c.want == "" {
-				require.NoError(t, err)
-				_, err = s.Apply(ctx, sample.Paid("a"))
-				require.NoError(t, err)
+			if c.want != "" {
+				recommended.Refused(t, db, c.want)
 				return
 			}
-			require.ErrorContains(t, err, c.want)
-			_, err = s.Apply(ctx, sample.Paid("a"))
-			require.ErrorContains(t, err, c.want, "also without Migrate")
-			tx, err := db.Begin()
+			_, err := sqlitetest.Store(t, db, nil).Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
-			defer tx.Rollback()
-			_, err = s.With(tx).Apply(ctx, sample.Paid("a"))
-			require.ErrorContains(t, err, c.want, "also joined")
 		})
 	}
 }

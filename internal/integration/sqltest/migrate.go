@@ -75,6 +75,22 @@ func TestMigrateFromManyAtOnce(t *testing.T, w Way) {
 	assert.Equal(t, names, migrated(t, w.Open(t, dsn)))
 }
 
+// TestMigrateAllOrNothing: a migration that fails leaves nothing behind, and its
+// connection is good for the next caller. tables is a query for the names of tables.
+func TestMigrateAllOrNothing(t *testing.T, w Way, tables string) {
+	ctx := context.Background()
+	db := w.New(t)
+	db.SetMaxOpenConns(1)
+	_, err := db.Exec("CREATE TABLE stripebooking_events (id TEXT)") // in the way of a later statement
+	require.NoError(t, err)
+	s := w.Unmigrated(t, sqlstore.Config{DB: db})
+	require.ErrorContains(t, s.Migrate(ctx), "0001_records")
+	assert.Equal(t, []string{"stripebooking_events"}, Column(t, db, tables))
+	_, err = db.Exec("DROP TABLE stripebooking_events")
+	require.NoError(t, err)
+	assert.NoError(t, s.Migrate(ctx))
+}
+
 // TestMigrateRefusesANewerSchema: this program is too old for it.
 func TestMigrateRefusesANewerSchema(t *testing.T, w Way) {
 	db := w.New(t)

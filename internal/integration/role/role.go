@@ -54,6 +54,6 @@ func Start(t testing.TB, role string, args ...string) (*Child, error) {
 	if err := c.Cmd.Start(); err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { c.Process.Kill() })
+	t.Cleanup(func() { c.Process.Kill() }) //nolint:errcheck // it may have ended
 	return c, nil
 }

@@ -85,8 +85,8 @@ func (s *Service) ConfirmHandler(c Caller) http.Handler {
 //
 //	200  "Payment verified", with data as there
 //	200  "Payment successful, processing...", with {"processed":false}: paid, ask again
-//	400  "Payment not completed" also for a session or hold that ended unpaid, and
-//	     while a bank's payment is on its way, which takes days
+//	400  "Payment not completed", with {"processed":false,"status":…}: "unpaid",
+//	     "expired", or "processing" while a bank's payment is on its way, for days
 func (s *Service) VerifyHandler(c Caller) http.Handler {
 	return s.endpoint(c, func(ctx context.Context, userID string, in request) reply {
 		v, err := s.Verify(ctx, in.SessionID, userID, in.wait())
@@ -101,7 +101,7 @@ func (s *Service) VerifyHandler(c Caller) http.Handler {
 		case NeedsAttention:
 			return conflict(v.Booking, v.Payment)
 		}
-		return reply{status: http.StatusBadRequest, message: msgNotPaid}
+		return reply{status: http.StatusBadRequest, message: msgNotPaid, data: map[string]any{"processed": false, "status": v.Status}}
 	})
 }
 

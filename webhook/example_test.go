@@ -37,7 +37,10 @@ func Example() {
 		panic(err)
 	}
 	h.Handle("checkout.session.completed", func(_ context.Context, e webhook.Event) error {
-		fmt.Println("a mail about the", e.Booking.State, "booking, once for", e.ID)
+		if e.Booking == nil || e.Booking.State != store.StateConfirmed {
+			return nil // not paid yet, or not as agreed
+		}
+		fmt.Println("a mail, which says that the booking is", e.Booking.State)
 		return nil
 	})
 	mux := http.NewServeMux()
@@ -53,7 +56,7 @@ func Example() {
 	bookings, _, _ := st.BookingsByUser(context.Background(), "u1", store.Page{})
 	fmt.Println("bookings:", len(bookings))
 	// Output:
-	// a mail about the confirmed booking, once for evt_1
+	// a mail, which says that the booking is confirmed
 	// 200 {"success":true,"message":"event processed"}
 	// 200 {"success":true,"message":"event processed"}
 	// bookings: 1

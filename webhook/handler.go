@@ -91,7 +91,7 @@ type Config struct {
 // it was sent, in the shape of APIVersion; decode it with whichever version of
 // stripe-go you use.
 type Event struct {
-	ID         string // the key that makes a handler's own work idempotent
+	ID         string // of this event; Stripe may send another that says the same
 	Type       string
 	ObjectID   string
 	Account    string // the connected account; empty for the platform's own
@@ -101,7 +101,8 @@ type Event struct {
 	Object     json.RawMessage
 
 	// Booking and Payment are what a built-in type settled, as they are stored;
-	// nil when there is none.
+	// nil when there is none, as while a delayed payment is on its way. A booking
+	// may be in any State.
 	Booking *store.Booking
 	Payment *store.Payment
 }

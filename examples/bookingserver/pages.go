@@ -132,10 +132,12 @@ type successPage struct {
 	Show           string
 	Session, Mode  string
 	Mailer         bool
-	Reason, Detail string       // of an error
+	Reason, Detail string       // of an error, or of waiting
 	Booking        *bookingView // nil: there is none, or it is not the visitor's
 	Amount, PaidBy string       // of the payment: what was paid, and its id
 }
+
+const onItsWay = "Your payment is on its way from your bank. The booking is confirmed as soon as it arrives."
 
 const (
 	// lookTime is how long a visitor waits for the first answer. Later ones come to
@@ -179,9 +181,14 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 		}
 		status, found.Status = http.StatusOK, payment.Pending // the script will see
 	}
-	if b := found.Booking; found.Status == payment.Processed && b.State != store.StateConfirmed {
-		http.Redirect(w, r, "/booking/"+url.PathEscape(b.ID), http.StatusSeeOther) // called off since, or paid back
-		return
+	if b := found.Booking; b != nil {
+		confirmed := b.State == store.StateConfirmed
+		calledOff := found.Status == payment.Processed && !confirmed // since, or paid back
+		paidElse := found.Status == payment.Expired && confirmed     // by another of its sessions
+		if calledOff || paidElse {
+			http.Redirect(w, r, "/booking/"+url.PathEscape(b.ID), http.StatusSeeOther)
+			return
+		}
 	}
 	data := successPage{Session: session, Mode: s.cfg.Mode, Mailer: s.cfg.Mailer != nil && s.webhook != nil}
 	if b := found.Booking; b != nil {
@@ -189,9 +196,6 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 		if err := s.addRecords(r.Context(), &v, *b); err != nil {
 			s.failed(w, r, err)
 			return
-		}
-		if found.Status == payment.Processing {
-			v.isUnderway() // though the webhook may not be here
 		}
 		data.Booking, data.Amount = &v, money(0, b.Currency)
 	}
@@ -206,8 +210,8 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 		title, data.Show = "We are looking into your booking", showAttention
 	case found.Status == payment.Pending:
 		title, script, data.Show = "Processing your payment…", "success.js", showProcessing
-	case data.Booking != nil && data.Booking.Underway:
-		title, data.Show = "Almost there", showWaiting
+	case found.Status == payment.Processing:
+		title, data.Show, data.Detail = "Almost there", showWaiting, onItsWay
 	default:
 		title, data.Show, data.Reason = "Payment Error", showError, "Payment not completed"
 		data.Detail = "You have not been charged."
@@ -232,7 +236,6 @@ type bookingView struct {
 	Total, Paid, Due, Made                   string
 	Held                                     bool // it can be paid
 	Receipt                                  bool // it was paid
-	Underway                                 bool // its payment is on its way from the bank
 	Attempt                                  string
 	Payments                                 []paymentView
 	History                                  []historyView
@@ -261,11 +264,6 @@ func (s *site) booking(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, "booking", view{Title: "Booking", Script: script, Data: v})
 }
 
-// isUnderway: nobody should pay once more meanwhile.
-func (v *bookingView) isUnderway() {
-	v.Held, v.Underway, v.Explain = false, true, "Your payment is on its way from your bank. The booking is confirmed as soon as it arrives."
-}
-
 func (s *site) addRecords(ctx context.Context, v *bookingView, b store.Booking) error {
 	payments, _, err := s.payments.PaymentsByBooking(ctx, b.ID, store.Page{})
 	if err != nil {
@@ -273,7 +271,7 @@ func (s *site) addRecords(ctx context.Context, v *bookingView, b store.Booking) 
 	}
 	for _, p := range payments {
 		if v.Held && p.Status == store.StatusProcessing {
-			v.isUnderway()
+			v.Held, v.Explain = false, onItsWay
 		}
 		v.Payments = append(v.Payments, paymentView{p.PaymentIntentID, money(p.Amount, p.Currency), string(p.Status), words(string(p.Status)), when(p.CreatedAt)})
 	}

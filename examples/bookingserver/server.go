@@ -111,17 +111,18 @@ func newSite(cfg config) (*site, error) {
 		// The booking is made by then; this runs in addition.
 		s.webhook.Handle("checkout.session.completed", s.sendConfirmation)
 		s.webhook.Handle("checkout.session.async_payment_succeeded", s.sendConfirmation)
+		s.webhook.Handle("payment_intent.succeeded", s.sendConfirmation)
 	}
 	return s, nil
 }
 
-// sendConfirmation may run more than once for one event, so the event's id goes
-// along as the key that tells the mail service.
+// sendConfirmation may run more than once for one event, and several events tell of
+// one payment, so what the mail is about goes along as the key for the mail service.
 func (s *site) sendConfirmation(ctx context.Context, e webhook.Event) error {
 	if e.Booking == nil || e.Booking.State != store.StateConfirmed {
 		return nil
 	}
-	return s.cfg.Mailer.Confirm(ctx, e.ID, *e.Booking)
+	return s.cfg.Mailer.Confirm(ctx, e.Booking.ID+"/confirmed", *e.Booking)
 }
 
 func (s *site) routes() http.Handler {
@@ -309,6 +310,9 @@ func (s *site) startCheckout(ctx context.Context, user string, in checkoutReques
 			s.cfg.Logger.ErrorContext(ctx, "checkout failed", "error", err)
 		}
 		return none, status, message
+	}
+	if out.URL == "" {
+		return out, http.StatusOK, "Nothing is left to pay"
 	}
 	return out, http.StatusOK, "Checkout session created"
 }

@@ -61,6 +61,10 @@ type Dialect struct {
 	// again at once: a serialization failure, a deadlock's victim.
 	again func(err error) bool
 
+	// readOnly tells the error of a server that takes no writes any more, while its
+	// connections stay open: another has taken its place. nil: there is none such.
+	readOnly func(err error) bool
+
 	// notYet tells a failure to connect that passes by itself, soon; nil: none
 	// does. Migrate connects again then.
 	notYet func(err error) bool

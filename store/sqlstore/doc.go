@@ -74,6 +74,11 @@
 // reads, which are right under any. A deadlock or a serialization failure is tried
 // again, up to twenty times, for five seconds and as long as ctx lasts.
 //
+// A standby that takes over may lack what was committed last, unless it is one of
+// synchronous_standby_names: Stripe has its 200 by then, and will not send those events
+// again. After such a failover send them once more, from a little before it: "stripe
+// events resend", or by Stripe's dashboard.
+//
 // Tables are made and found by the search_path; behind a pooler set it for the role
 // or the database, not for the session.
 //
@@ -125,6 +130,13 @@
 // statement that it has, and waits for a lock as long as innodb_lock_wait_timeout says:
 // set that to a few seconds. A new booking may still come out of it; the same Change
 // again finds out.
+//
+// A failover is survived: a connection whose server takes no writes any more (error
+// 1290, 1792 or 1836) is closed, and the settings of the next one are looked at again.
+// But a replica that takes over may lack what was committed last, unless replication is
+// semi-synchronous or a group's: Stripe has its 200 by then, and will not send those
+// events again. After such a failover send them once more, from a little before it:
+// "stripe events resend", or by Stripe's dashboard.
 //
 // Reads must reach the server that was written to. A proxy that sends them to a
 // replica shows the page after the payment the time before it.

@@ -34,7 +34,8 @@ var MySQL = &Dialect{
 	// Asked for by name: the server's default is REPEATABLE READ.
 	txOptions:  &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 	again:      hasNumber(errDeadlock, errLockWait, errRolledBack),
-	notYet:     hasNumber(1040, 1203), // too many connections, of all and of one user
+	readOnly:   hasNumber(1290, 1792, 1836), // by an option, in such a transaction, by its mode
+	notYet:     hasNumber(1040, 1203),       // too many connections, of all and of one user
 	check:      checkMySQL,
 	isOver:     noSavepoint,
 	lockSchema: lockMySQL,
@@ -307,7 +308,7 @@ func applyNewMySQL(ctx context.Context, db *sql.DB, s *schema, ch store.Change) 
 	// which none runs. Whoever is given the connection next must not commit half.
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
-	if _, err := c.ExecContext(undo, "ROLLBACK"); err != nil {
+	if _, undone := c.ExecContext(undo, "ROLLBACK"); undone != nil || s.dialect.readOnly(err) {
 		discard(c)
 	}
 	switch {

@@ -150,6 +150,7 @@ func (s *Store) applyNew(ctx context.Context, c store.Change, res *store.Result)
 	if ok {
 		*res = newResult(c)
 	}
+	s.replaced(err)
 	return ok, err
 }
 
@@ -198,6 +199,16 @@ func (s *Store) check(ctx context.Context, c conn) error {
 	}
 	s.checked.Store(true)
 	return nil
+}
+
+// replaced reports whether err says that another server has taken the place of this
+// one, which is then looked at.
+func (s *Store) replaced(err error) bool {
+	is := s.dialect.readOnly != nil && s.dialect.readOnly(err)
+	if is {
+		s.checked.Store(false)
+	}
+	return is
 }
 
 var errOver = errors.New("the transaction is over: the database has ended it")
@@ -253,13 +264,16 @@ func (s *Store) writeOnce(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	ok := false
+	ok, undo := false, tx.Rollback
 	defer func() {
 		if !ok { // also when fn panics
-			_ = s.end(ctx, c, tx.Rollback) // fn's error is the news
+			_ = s.end(ctx, c, undo) // fn's error is the news
 		}
 	}()
 	if err := fn(tx); err != nil {
+		if s.replaced(err) {
+			undo = func() error { return errors.Join(tx.Rollback(), err) } // the next one is to have another connection
+		}
 		return err
 	}
 	ok = true

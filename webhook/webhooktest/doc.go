@@ -7,10 +7,9 @@
 //
 //	func TestPaid(t *testing.T) {
 //		service := newService("whsec_test") // your http.Handler, and the secret that it expects
-//		event := webhooktest.SessionCompleted(webhooktest.Session{Amount: 5000})
-//		w := webhooktest.Deliver(service, event, "whsec_test")
+//		w := webhooktest.Deliver(service, webhooktest.SessionCompleted(webhooktest.Session{Amount: 5000}), "whsec_test")
 //		if w.Code != http.StatusOK || !service.paid("cs_test_1") {
-//			t.Fatal(w.Body)
+//			t.Fatal(w.Code, w.Body)
 //		}
 //	}
 //
@@ -19,16 +18,25 @@
 //
 // # With package webhook
 //
-// A webhook.Handler with payments looks for its own metadata: an event without is
-// answered 200 and ignored, and handlers that you registered for its type do not
-// run. With booking.Plain among payment.Config.Codecs, this is enough for a
-// confirmed booking, if amountToPay is what was paid:
+// A webhook.Handler with payments looks for its own metadata. Of the types that it
+// settles, an event without is answered 200 and ignored, and handlers that you
+// registered do not run for it; those for other types always do. With booking.Plain
+// among payment.Config.Codecs, this is enough for a confirmed booking, if amountToPay
+// is what was paid:
 //
 //	paid := webhooktest.Session{Amount: 5000, Metadata: map[string]string{"userId": "u1", "amountToPay": "50.00"}}
 //	w := webhooktest.Deliver(handler, webhooktest.SessionCompleted(paid), secret)
 //
-// The event of an intent can make the handler ask Stripe. For a test of that, or of
-// all that there is from the checkout on, let package payment/stripetest be Stripe.
+// A session that ended unpaid, or whose delayed payment failed, then leaves no booking:
+// only the ledger's row tells of it. Where Checkout has stored a hold, that expires;
+// the metadata of such a session is what booking.Marked encodes of a booking.Order.
+//
+// An intent's event, except with Marked's metadata, makes the handler ask Stripe for
+// the session, as the two may come in any order. So that a test does not reach for the
+// network, set payment.Config.APIBase: to package payment/stripetest, which is there for
+// tests of all that happens from the checkout on, or to where nobody listens, such as
+// http://127.0.0.1:1. The intent's own metadata must do then; without any the answer is
+// 503, to try again later.
 //
 // # Events
 //
@@ -36,12 +44,14 @@
 // [SessionAsyncPaymentSucceeded], [SessionAsyncPaymentFailed], [SessionExpired],
 // [IntentSucceeded] and [IntentFailed]. [Event] is for every other type: give it
 // the object that the event is about. What a [Session] or an [Intent] leaves out has
-// a default that fits the rest.
+// a default that fits the rest; what is set is told as it is, even where Stripe would
+// not. A session without an amount is one that costs nothing.
 //
-// The same arguments give the same bytes: ids are derived and times are fixed. So
-// the same event delivered twice is a duplicate, as Stripe sends them; two paid
-// sessions need two IDs and two Intents; and another EventID is another event about
-// the same. SessionCompleted and IntentSucceeded report one payment when the session's
+// The same arguments give the same bytes: times are fixed, and an event's id follows
+// from what it says. So the same event delivered twice is a duplicate, as Stripe sends
+// them; one with another amount, or first unpaid and then paid, is another event; and
+// so is the same with an EventID of its own, which Stripe sends now and then as well.
+// Two paid sessions need two IDs and two Intents. SessionCompleted and IntentSucceeded report one payment when the session's
 // Intent is the intent's ID, as by default.
 //
 // The shapes are those of API version 2023-10-16. With an APIVersion before
@@ -56,8 +66,8 @@
 //	DeliverAt(h, event, secret, now.Add(time.Hour))       in the future
 //	Shuffle(seed, one, two, one)                          out of order, the same way for the same seed
 //
-// The first must be taken and the next four refused; and events in any order must
-// lead to the same. [DeliverAt] is also for a handler whose clock the test sets. For
+// The first must be taken and the next three refused; so is the future by this library,
+// though not by stripe-go. Events in any order must lead to the same. [DeliverAt] is also for a handler whose clock the test sets. For
 // anything else, [SignedRequest] makes the request, and [Sign] the header alone, to
 // be changed before they are used.
 package webhooktest

@@ -11,9 +11,10 @@ import (
 const APIVersion = "2023-10-16"
 
 // Session is what an event about a checkout session says. Every field may be
-// left out. Amounts are in the currency's minor unit.
+// left out. Amounts are in the currency's minor unit; without any, the session costs
+// nothing, and is complete without a payment.
 type Session struct {
-	EventID  string // default: derived from the event's type and ID
+	EventID  string // default: derived from all that the event says
 	ID       string // default "cs_test_1"
 	Intent   string // default "pi_1", or none for a session without a charge
 	Metadata map[string]string
@@ -39,7 +40,7 @@ type Session struct {
 // Intent is what an event about a payment intent says. Every field may be left
 // out. The amount is in the currency's minor unit.
 type Intent struct {
-	EventID  string // default: derived from the event's type and ID
+	EventID  string // default: derived from all that the event says
 	ID       string // default "pi_1"
 	Metadata map[string]string
 
@@ -84,8 +85,12 @@ func IntentSucceeded(i Intent) []byte { return i.event("payment_intent.succeeded
 func IntentFailed(i Intent) []byte { return i.event("payment_intent.payment_failed") }
 
 // Event is an event of any type about any object, in the default version. An empty
-// id stands for one that is derived from the type and the object's id.
+// id stands for one that is derived from the rest. It panics without a type or an
+// object, and when that is none that JSON can hold.
 func Event(id, eventType string, object map[string]any) []byte {
+	if eventType == "" || object == nil {
+		panic("webhooktest: an event has a type and an object")
+	}
 	return envelope{id: id, eventType: eventType}.around(object)
 }
 
@@ -228,11 +233,6 @@ type envelope struct {
 }
 
 func (e envelope) around(object map[string]any) []byte {
-	if e.id == "" {
-		objectID, _ := object["id"].(string)
-		sum := sha256.Sum256([]byte(e.eventType + "/" + objectID))
-		e.id = "evt_" + hex.EncodeToString(sum[:])[:24]
-	}
 	event := map[string]any{
 		"id":               e.id,
 		"object":           "event",
@@ -247,6 +247,14 @@ func (e envelope) around(object map[string]any) []byte {
 	if e.account != "" {
 		event["account"] = e.account
 	}
+	if e.id == "" {
+		sum := sha256.Sum256(marshal(event))
+		event["id"] = "evt_" + hex.EncodeToString(sum[:])[:24]
+	}
+	return marshal(event)
+}
+
+func marshal(event map[string]any) []byte {
 	out, err := json.Marshal(event)
 	if err != nil {
 		panic("webhooktest: " + err.Error()) // an object that JSON can't hold

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carevia/stripebooking/booking"
 	"github.com/carevia/stripebooking/payment"
+	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/memory"
 	"github.com/carevia/stripebooking/webhook"
 	"github.com/carevia/stripebooking/webhook/webhooktest"
@@ -63,6 +64,9 @@ func Example_webhook() {
 		panic(err)
 	}
 	handler.Handle("checkout.session.completed", func(_ context.Context, e webhook.Event) error {
+		if e.Booking == nil || e.Booking.State != store.StateConfirmed {
+			return nil // not paid yet, or not as agreed
+		}
 		fmt.Println("mail to", e.Booking.UserID, "about a", e.Booking.State, "booking")
 		return nil
 	})

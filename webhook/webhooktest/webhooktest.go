@@ -31,7 +31,8 @@ func SignedRequest(payload []byte, at time.Time, secrets ...string) *http.Reques
 }
 
 // Deliver gives h a payload that is signed now, as SignedRequest makes it, and
-// returns what it answered. h is what takes the events, or a server that has it.
+// returns what it answered. h is what takes the events, or a server that has it at
+// /api/payment/webhook.
 func Deliver(h http.Handler, payload []byte, secrets ...string) *httptest.ResponseRecorder {
 	return deliver(h, SignedRequest(payload, time.Now(), secrets...))
 }

@@ -67,6 +67,31 @@ func TestShuffle(t *testing.T) {
 	assert.Equal(t, []byte{0}, events[0], "what was given stays as it is")
 }
 
+// TestEventIDs: what says the same is the same event, and what does not is another.
+func TestEventIDs(t *testing.T) {
+	id := func(payload []byte) string {
+		var e struct{ ID string }
+		require.NoError(t, json.Unmarshal(payload, &e))
+		require.Regexp(t, "^evt_[0-9a-f]{24}$", e.ID)
+		return e.ID
+	}
+	paid := webhooktest.Session{Amount: 5000, Metadata: map[string]string{"userId": "u1", "note": "x"}}
+	unpaid, more, later := paid, paid, paid
+	unpaid.PaymentStatus, more.Amount, later.Created = "unpaid", 5001, time.Now()
+	assert.Equal(t, id(webhooktest.SessionCompleted(paid)), id(webhooktest.SessionCompleted(paid)))
+	seen := map[string]bool{}
+	for _, e := range [][]byte{
+		webhooktest.SessionCompleted(paid), webhooktest.SessionCompleted(unpaid), webhooktest.SessionCompleted(more), webhooktest.SessionCompleted(later),
+		webhooktest.SessionAsyncPaymentSucceeded(paid), webhooktest.Event("", "customer.created", map[string]any{"id": "cus_1"}),
+		webhooktest.Event("", "customer.updated", map[string]any{"id": "cus_1"}), webhooktest.Event("", "customer.updated", map[string]any{"id": "cus_1", "name": "x"}),
+	} {
+		assert.False(t, seen[id(e)], string(e))
+		seen[id(e)] = true
+	}
+	assert.Panics(t, func() { webhooktest.Event("evt_1", "", map[string]any{"id": "x"}) })
+	assert.Panics(t, func() { webhooktest.Event("evt_1", "customer.created", nil) })
+}
+
 // TestEvents: the library reads every builder's event as what it claims to be.
 func TestEvents(t *testing.T) {
 	stripe := stripetest.NewServer(stripetest.Config{}) // it knows none of these sessions

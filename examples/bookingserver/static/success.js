@@ -37,6 +37,7 @@
   const settled = ({ status, body }) => {
     if (status >= 500 || (status === 200 && !body.data.processed)) return false;
     if (status === 200 || status === 409) location.reload();
+    else if (body.data?.status === "processing") show("waiting"); // by a bank
     else fail(body.message || "Payment confirmation failed");
     return true;
   };

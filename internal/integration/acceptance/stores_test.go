@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"database/sql"
+	"errors"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -92,10 +93,13 @@ func mariaDB(t *testing.T) place {
 	if cfg.Passwd == "" { // then this user may make others
 		db, err := sql.Open("mysql", dsn)
 		require.NoError(t, err)
-		defer db.Close()
 		cfg.User, cfg.Passwd = database, "hunter2:/?#@%"
 		_, err = db.Exec("CREATE USER " + cfg.User + " IDENTIFIED BY '" + cfg.Passwd + "'")
 		require.NoError(t, err)
+		t.Cleanup(func() {
+			_, err := db.Exec("DROP USER " + cfg.User)
+			assert.NoError(t, errors.Join(err, db.Close()))
+		})
 		_, err = db.Exec("GRANT ALL ON " + database + ".* TO " + cfg.User)
 		require.NoError(t, err)
 	}

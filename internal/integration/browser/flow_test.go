@@ -186,7 +186,7 @@ func TestCancelled(t *testing.T) {
 	p := s.visitor(t)
 	p.choose("Elderly care visit", "Full Payment")
 	p.click("Cancel")
-	p.see("Payment was cancelled. You have not been charged.", "Your bookings", "Waiting for payment")
+	p.see("Payment was cancelled.", "Your bookings", "Waiting for payment")
 	p.look()
 }
 
@@ -238,6 +238,20 @@ func TestPaidByBank(t *testing.T) {
 	s.deliver()
 	p.visit("/payment/success?session_id=" + s.session().ID)
 	p.see("Payment Successful!", id)
+}
+
+// TestPaidByBankUnseen: Stripe can't be reached when the customer comes back, so that the
+// page hears of the bank from its script.
+func TestPaidByBankUnseen(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	p := s.visitor(t)
+	p.choose("Elderly care visit", "Full Payment")
+	s.stripe.FailNext(4, "GET /v1/checkout/sessions/{id}", stripetest.Fault{Status: 503})
+	p.click("Pay by bank, later")
+	p.see("Almost there", "Payment is being processed.")
+	p.excuse("the server responded with a status of") // 502, and then 400
+	p.look()
 }
 
 // TestPaidOtherwise: less was paid than agreed.

@@ -2,15 +2,18 @@ package mysql
 
 import (
 	"context"
+	"database/sql"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
+	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -65,4 +68,48 @@ func TestServerSettings(t *testing.T) {
 	}
 	_, err := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
+}
+
+// After a failover, connections to the server that takes no writes any more are not used
+// again, and the settings of the one that took its place are looked at.
+func TestReadOnlyServer(t *testing.T) {
+	ctx := context.Background()
+	for name, hook := range map[string]sqltest.InTx{
+		"statement":   nil,
+		"transaction": func(context.Context, *sql.Tx, store.Change) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, err := mysql.ParseDSN(prepared.NewDSN(t))
+			require.NoError(t, err)
+			setting := "'STRICT_ALL_TABLES'"
+			require.NoError(t, config.Apply(mysql.BeforeConnect(func(_ context.Context, c *mysql.Config) error {
+				c.Params = map[string]string{"sql_mode": setting}
+				return nil
+			})))
+			connector, err := mysql.NewConnector(config)
+			require.NoError(t, err)
+			db := sql.OpenDB(connector)
+			t.Cleanup(func() { db.Close() })
+			db.SetMaxOpenConns(1)
+			s := prepared.Store(t, db, hook)
+			_, err = s.Apply(ctx, sample.Paid("a"))
+			require.NoError(t, err)
+			refused := func(id string) {
+				_, err = db.Exec("SET SESSION TRANSACTION READ ONLY")
+				require.NoError(t, err)
+				_, err = s.Apply(ctx, sample.Paid(id))
+				require.EqualValues(t, 1792, number(err), "%v", err)
+				assert.True(t, store.IsTransient(err))
+			}
+
+			refused("b")
+			_, err = s.Apply(ctx, sample.Paid("b"))
+			require.NoError(t, err)
+			refused("c")
+			setting = "''"
+			_, err = s.Apply(ctx, sample.Paid("c"))
+			require.ErrorContains(t, err, "sql_mode")
+			assert.Equal(t, 2, sqltest.Whole(t, db))
+		})
+	}
 }

@@ -36,7 +36,9 @@ type soak struct {
 	n     int // payments
 	chaos stripetest.Chaos
 	store store.Store // what is looked at in the end
+	stock func() (stock, error)
 	tally tally
+	known stock                                                             // what the legs have explained
 	seen  struct{ customers, paid, deliveries, lost, requests, failed int } // who came and paid, and what the chaos did
 
 	clock  *stripetest.Clock
@@ -46,9 +48,11 @@ type soak struct {
 	client *http.Client
 }
 
-// newSoak prepares a run with so many sites, which start makes, given where Stripe is.
-func newSoak(t testing.TB, seed int64, n int, s store.Store, sites int, start func(stripe string) (*process, error)) *soak {
-	k := &soak{t: t, seed: seed, n: n, store: s, chaos: stripetest.BadDay(), clock: stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))}
+// newSoak prepares a run with so many sites, which start makes, given where Stripe is; stock reads the ids of what is in
+// the store.
+func newSoak(t testing.TB, seed int64, n int, s store.Store, stock func() (stock, error), sites int, start func(stripe string) (*process, error)) *soak {
+	k := &soak{t: t, seed: seed, n: n, store: s, stock: stock, known: newStock(),
+		chaos: stripetest.BadDay(), clock: stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))}
 	transport := &http.Transport{MaxIdleConnsPerHost: 2 * together}
 	t.Cleanup(transport.CloseIdleConnections)
 	k.client = &http.Client{Transport: transport, Timeout: 30 * time.Second}
@@ -81,7 +85,9 @@ func (k *soak) run(ctx context.Context) error {
 		}
 		k.seen.customers += l.n
 	}
-	return nil
+	found, err := k.stock()
+	found.compare(k.known, &k.tally)
+	return err
 }
 
 // leg is a part of a run that has a stand-in of its own. It ends when all that its customers began has ended.

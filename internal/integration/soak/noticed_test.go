@@ -70,6 +70,21 @@ func change(do func(c *store.Change)) func(context.Context, store.Store, store.C
 	}
 }
 
+// twice applies a Change, and if it is a paid new booking makes another, for a user if one is named.
+func twice(ctx context.Context, s store.Store, c store.Change, user string) (store.Result, error) {
+	res, err := s.Apply(ctx, c)
+	if err == nil && res.Applied && captured(c) && c.Booking.Version == 0 {
+		b, p := c.Booking.Clone(), c.Payments[0].Clone()
+		b.ID, b.PaymentIntentID, p.ID, p.PaymentIntentID = b.ID+"x", b.PaymentIntentID+"x", p.ID+"x", p.PaymentIntentID+"x"
+		b.SessionID, p.SessionID, p.BookingID = b.SessionID+"x", p.SessionID+"x", b.ID
+		if user != "" {
+			b.UserID, p.UserID = user, user
+		}
+		_, err = s.Apply(ctx, store.Change{Key: c.Key + "x", Booking: &b, Payments: []store.Payment{p}, History: c.History})
+	}
+	return res, err
+}
+
 func TestNoticed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		wrong
@@ -90,12 +105,17 @@ func TestNoticed(t *testing.T) {
 			return s.Apply(ctx, c)
 		}}, counted: missing},
 		"a booking is made twice": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			return twice(ctx, s, c, "")
+		}}, counted: duplicate},
+		"a booking is made for somebody else too": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			return twice(ctx, s, c, "nobody")
+		}}, counted: duplicate},
+		"an event that Stripe did not send is in the ledger": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
 			res, err := s.Apply(ctx, c)
-			if err == nil && res.Applied && captured(c) && c.Booking.Version == 0 {
-				b, p := c.Booking.Clone(), c.Payments[0].Clone()
-				b.ID, b.PaymentIntentID, p.ID, p.PaymentIntentID = b.ID+"x", b.PaymentIntentID+"x", p.ID+"x", p.PaymentIntentID+"x"
-				p.BookingID = b.ID
-				_, err = s.Apply(ctx, store.Change{Key: c.Key + "x", Booking: &b, Payments: []store.Payment{p}, History: c.History})
+			if err == nil && res.Applied && c.Event != nil {
+				e := c.Event.Clone()
+				e.ID, e.State = e.ID+"x", store.EventDone
+				_, err = s.Apply(ctx, store.Change{Key: e.ID, Event: &e})
 			}
 			return res, err
 		}}, counted: duplicate},
@@ -144,10 +164,11 @@ func TestNoticed(t *testing.T) {
 		}}, counted: state},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if tt.Store = new(memory.Store); tt.n == 0 {
+			held := watch(new(memory.Store))
+			if tt.Store = held; tt.n == 0 {
 				tt.n = 25
 			}
-			k := newSoak(t, 1, tt.n, tt, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
+			k := newSoak(t, 1, tt.n, tt, held.stock, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
 			k.chaos = stripetest.Chaos{} // one thing wrong is enough
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()

@@ -47,25 +47,28 @@ type target struct {
 	name     string
 	database func(t *testing.T) string                  // makes an empty one
 	open     func(database string) (store.Store, error) // and its tables, if they are not there
-	slow     func(t *testing.T) bool                    // on databases that are not almost empty; nil: no
+	stock    func(database string) (stock, error)
+	slow     func(t *testing.T) bool // on databases that are not almost empty; nil: no
 }
 
 var targets = []target{
 	{"sqlite", func(t *testing.T) string { return sqlitetest.File(t) }, func(file string) (store.Store, error) {
 		return openSQL("sqlite", sqlitetest.DSN(file), sqlstore.SQLite, 8)
-	}, nil},
+	}, func(file string) (stock, error) { return sqlStock("sqlite", sqlitetest.DSN(file)) }, nil},
 	{"postgres", func(t *testing.T) string {
 		server := servers.Postgres(t)
 		return server.DSN(server.NewDatabase(t), server.Addr)
-	}, func(dsn string) (store.Store, error) { return openSQL("pgx", dsn, sqlstore.Postgres, 32) }, nil},
+	}, func(dsn string) (store.Store, error) { return openSQL("pgx", dsn, sqlstore.Postgres, 32) },
+		func(dsn string) (stock, error) { return sqlStock("pgx", dsn) }, nil},
 	{"mariadb", func(t *testing.T) string {
 		server := servers.MariaDB(t)
 		return server.DSN(server.NewDatabase(t), server.Addr)
-	}, func(dsn string) (store.Store, error) { return openSQL("mysql", dsn, sqlstore.MySQL, 32) }, nil},
+	}, func(dsn string) (store.Store, error) { return openSQL("mysql", dsn, sqlstore.MySQL, 32) },
+		func(dsn string) (stock, error) { return sqlStock("mysql", dsn) }, nil},
 	{"mongodb", func(t *testing.T) string {
 		server := servers.MongoDB(t)
 		return server.URI(server.Addr) + " " + server.NewDatabase(t)
-	}, openMongo, func(t *testing.T) bool { return servers.MongoDB(t).Ferret }},
+	}, openMongo, mongoStock, func(t *testing.T) bool { return servers.MongoDB(t).Ferret }},
 }
 
 func openSQL(driver, dsn string, dialect *sqlstore.Dialect, connections int) (store.Store, error) {
@@ -99,15 +102,15 @@ func openMongo(place string) (store.Store, error) {
 func TestSoak(t *testing.T) {
 	n, seed := int(faults.Number(t, "SOAK_N", 150)), faults.Number(t, "SOAK_SEED", time.Now().UnixNano())
 	t.Run("memory", func(t *testing.T) {
-		s := new(memory.Store)
-		soaked(t, seed, n, s, 1, func(stripe string) (*process, error) { return serve(s, stripe, nil) })
+		s := watch(new(memory.Store))
+		soaked(t, seed, n, s, s.stock, 1, func(stripe string) (*process, error) { return serve(s, stripe, nil) })
 	})
 	for _, target := range targets {
 		one := func(t *testing.T, seed int64, n int) {
 			database := target.database(t)
 			s, err := target.open(database)
 			require.NoError(t, err)
-			soaked(t, seed, n, s, 2, func(stripe string) (*process, error) { return spawn(t, target.name, database, stripe) })
+			soaked(t, seed, n, s, func() (stock, error) { return target.stock(database) }, 2, func(stripe string) (*process, error) { return spawn(t, target.name, database, stripe) })
 		}
 		t.Run(target.name, func(t *testing.T) {
 			if target.slow == nil || !target.slow(t) {
@@ -122,8 +125,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-func soaked(t *testing.T, seed int64, n int, s store.Store, sites int, start func(stripe string) (*process, error)) {
-	k := newSoak(t, seed, n, s, sites, start)
+func soaked(t *testing.T, seed int64, n int, s store.Store, stock func() (stock, error), sites int, start func(stripe string) (*process, error)) {
+	k := newSoak(t, seed, n, s, stock, sites, start)
 	// It ends what hangs, and is no measure of speed.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute+time.Duration(n)*200*time.Millisecond)
 	defer cancel()

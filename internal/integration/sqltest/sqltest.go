@@ -1,6 +1,5 @@
-// Package sqltest is what the tests of sqlstore have in common on all databases:
-// the records they write, ways to look at connections and tables, and the tests that
-// are the same for each dialect.
+// Package sqltest is what the tests of sqlstore have in common on all databases: ways
+// to look at connections and tables, and the tests that are the same for each dialect.
 package sqltest
 
 import (

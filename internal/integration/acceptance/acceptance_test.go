@@ -15,9 +15,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -28,6 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/booking"
+	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store"
@@ -44,16 +43,13 @@ func userID(n int) string { return fmt.Sprintf("user_%d", n) }
 func TestMain(m *testing.M) { servers.Main(m) }
 
 func TestAcceptance(t *testing.T) {
-	n, kills := size(t, "ACCEPTANCE_N", 100), 2
+	n, otherwise := int(faults.Number(t, "ACCEPTANCE_N", 100)), int64(2)
 	if n >= 1000 {
-		kills = 5
+		otherwise = 5
 	}
-	kills = size(t, "ACCEPTANCE_KILLS", kills)
-	binary := filepath.Join(t.TempDir(), "bookingserver")
-	build := exec.Command("go", "build", "-o", binary, "./bookingserver")
-	build.Dir = "../../../examples"
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	kills := int(faults.Number(t, "ACCEPTANCE_KILLS", otherwise))
+	require.Positive(t, min(n, kills))
+	binary := servers.Bookingserver(t)
 
 	for _, s := range stores {
 		t.Run(s.name, func(t *testing.T) {
@@ -92,17 +88,6 @@ func TestAcceptance(t *testing.T) {
 			}
 		})
 	}
-}
-
-func size(t *testing.T, name string, otherwise int) int {
-	v := os.Getenv(name)
-	if v == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(v)
-	require.NoError(t, err, name)
-	require.Positive(t, n, name)
-	return n
 }
 
 // absent: a server that can't have its database says so and ends.

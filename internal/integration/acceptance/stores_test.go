@@ -15,6 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/mongostore"
@@ -155,55 +156,40 @@ func mongoDB(t *testing.T) place {
 func countStore(t *testing.T, st store.Store) (n tally) {
 	t.Helper()
 	ctx := t.Context()
-	pages := func(read func(p store.Page) (next string, err error)) {
-		for p := (store.Page{Limit: store.MaxLimit}); ; {
-			next, err := read(p)
-			require.NoError(t, err)
-			if p.After = next; next == "" {
-				return
-			}
-		}
-	}
 	booked, intents, paid := map[string]string{}, map[string]bool{}, map[string]bool{}
 	for user := range users {
-		pages(func(p store.Page) (string, error) {
-			list, next, err := st.BookingsByUser(ctx, userID(user), p)
-			for _, b := range list {
-				n.bookings++
-				booked[b.ID] = b.PaymentIntentID
-				intents[b.PaymentIntentID] = true
-				if b.State == store.StateConfirmed && b.Reason == "" {
-					n.confirmed++
-				}
-			}
-			return next, err
-		})
-		pages(func(p store.Page) (string, error) {
-			list, next, err := st.PaymentsByUser(ctx, userID(user), p)
-			for _, pay := range list {
-				n.payments++
-				paid[pay.BookingID] = true
-				if pay.Status == store.StatusSucceeded && pay.Amount == 4500 {
-					n.succeeded++
-				}
-				if booked[pay.BookingID] == pay.PaymentIntentID {
-					n.pairs++
-				}
-			}
-			return next, err
-		})
-	}
-	n.intents, n.booked = len(intents), len(paid)
-	pages(func(p store.Page) (string, error) {
-		list, next, err := st.Events(ctx, store.EventFilter{}, p)
-		for _, e := range list {
-			n.events++
-			if e.State == store.EventDone {
-				n.done++
+		for _, b := range adaptertest.All(t, store.MaxLimit, func(p store.Page) ([]store.Booking, string, error) {
+			return st.BookingsByUser(ctx, userID(user), p)
+		}) {
+			n.bookings++
+			booked[b.ID] = b.PaymentIntentID
+			intents[b.PaymentIntentID] = true
+			if b.State == store.StateConfirmed && b.Reason == "" {
+				n.confirmed++
 			}
 		}
-		return next, err
-	})
+		for _, pay := range adaptertest.All(t, store.MaxLimit, func(p store.Page) ([]store.Payment, string, error) {
+			return st.PaymentsByUser(ctx, userID(user), p)
+		}) {
+			n.payments++
+			paid[pay.BookingID] = true
+			if pay.Status == store.StatusSucceeded && pay.Amount == 4500 {
+				n.succeeded++
+			}
+			if booked[pay.BookingID] == pay.PaymentIntentID {
+				n.pairs++
+			}
+		}
+	}
+	n.intents, n.booked = len(intents), len(paid)
+	for _, e := range adaptertest.All(t, store.MaxLimit, func(p store.Page) ([]store.Event, string, error) {
+		return st.Events(ctx, store.EventFilter{}, p)
+	}) {
+		n.events++
+		if e.State == store.EventDone {
+			n.done++
+		}
+	}
 	return n
 }
 

@@ -3,12 +3,8 @@ package browser
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,31 +13,7 @@ import (
 	"github.com/carevia/stripebooking/payment/stripetest"
 )
 
-func TestMain(m *testing.M) {
-	var err error
-	if binDir, err = os.MkdirTemp("", "stripebooking-browser-"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	servers.Main(m, func() {
-		closeChromium()
-		os.RemoveAll(binDir)
-	})
-}
-
-var binDir string
-
-// build makes the program, once for all tests.
-var build = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(binDir, "bookingserver")
-	cmd := exec.Command("go", "build", "-o", binary, "./bookingserver")
-	cmd.Dir = "../../../examples"
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return binary, err
-})
+func TestMain(m *testing.M) { servers.Main(m, func() { closeChromium() }) } // the one that there is then
 
 // shop is the bookingserver, in a process of its own, on a stand-in for Stripe whose
 // deliveries the test can hold back.
@@ -55,13 +27,11 @@ type shop struct {
 func open(t *testing.T, args ...string) *shop {
 	t.Helper()
 	servers.Program(t, "chromium", "chromium-browser", "google-chrome") // chromedp finds it by itself
-	binary, err := build()
-	require.NoError(t, err)
 	stripe := stripetest.NewServer(stripetest.Config{})
 	t.Cleanup(stripe.Close)
 	addr := servers.FreeAddr(t)
 	s := &shop{t: t, url: "http://" + addr, stripe: stripe}
-	s.cmd = exec.Command(binary, append([]string{"-addr", addr, "-store", "memory"}, args...)...)
+	s.cmd = exec.Command(servers.Bookingserver(t), append([]string{"-addr", addr, "-store", "memory"}, args...)...)
 	s.cmd.Env = []string{
 		"STRIPE_SECRET_KEY=" + stripe.SecretKey,
 		"STRIPE_WEBHOOK_SECRET=" + stripe.WebhookSecret,

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,31 +15,24 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/role"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/memory"
 )
 
-// childVar tells the test binary that it is to be the process that Kill kills, and
-// names its database.
-const childVar = "STRIPEBOOKING_FAULTS_DATABASE"
+// deliveries is the role of the process that Kill kills.
+const deliveries = "deliveries"
 
-// Child must be called by the TestMain of a package that calls Kill, before all
-// else: in the process that is to be killed it opens the store of a database, works,
-// and does not return.
-func Child(open func(database string) (store.Store, error)) {
-	database, is := os.LookupEnv(childVar)
-	if !is {
-		return
-	}
-	s, err := open(database)
-	if err == nil {
-		err = work(s)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+// Child must be called by the TestMain of a package that calls Kill, before all else:
+// open opens the store of a database for the process that is to be killed.
+func Child[S store.Store](open func(place []string) (S, error)) {
+	role.Play(deliveries, func(place []string) error {
+		s, err := open(place)
+		if err != nil {
+			return err
+		}
+		return work(s)
+	})
 }
 
 // workers is how many deliveries, each twice, the process makes at a time.
@@ -91,7 +83,7 @@ func work(s store.Store) error {
 // makes a booking, one a booking with seats, and two bring the payment of a booking
 // that is held until then.
 func deliver(ctx context.Context, s store.Store, n int64) error {
-	w := world{n, newWorld().now}
+	w := world{n}
 	c := w.paid("a")
 	switch n % 4 {
 	case 1:
@@ -117,8 +109,8 @@ func deliver(ctx context.Context, s store.Store, n int64) error {
 // Kill lets a process make deliveries and kills it at random moments. What was
 // answered must be there, what was not is whole or absent, and delivered again it
 // is there once. TORTURE_KILLS is how often (3 unless set), TORTURE_SEED repeats
-// the moments as far as a machine can. database is handed to the open of [Child].
-func Kill(t *testing.T, database string, s store.Store) {
+// the moments as far as a machine can. place is handed to the open of [Child].
+func Kill(t *testing.T, s store.Store, place ...string) {
 	kills, seed := Number(t, "TORTURE_KILLS", 3), Number(t, "TORTURE_SEED", time.Now().UnixNano())
 	t.Logf("TORTURE_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
@@ -127,20 +119,20 @@ func Kill(t *testing.T, database string, s store.Store) {
 
 	answered := map[int64]bool{}
 	for kill := range kills {
-		c := spawn(t, database)
+		c := spawn(t, place)
 		left := 1 + random.IntN(most)
 		// No more than will be in hand when it is killed, so that it does not run
 		// ahead. It waits for more when it has done all.
 		fed, before := c.feed(left+workers, total, answered), len(answered)
-		for left = min(left, len(fed)); left > 0 && c.out.Scan(); left-- {
+		for left = min(left, len(fed)); left > 0 && c.Out.Scan(); left-- {
 			c.read(t, answered)
 		}
-		require.NoError(t, c.cmd.Process.Kill())
-		for c.out.Scan() { // what it had still said
+		require.NoError(t, c.Process.Kill())
+		for c.Out.Scan() { // what it had still said
 			c.read(t, answered)
 		}
 		<-c.fed
-		require.Error(t, c.cmd.Wait(), "it was killed")
+		require.Error(t, c.Wait(), "it was killed")
 		// It takes them in order, and has as many in hand as it has workers.
 		for _, n := range fed[:min(len(fed), len(answered)-before+workers)] {
 			whole(t, s, n, answered[n])
@@ -148,16 +140,16 @@ func Kill(t *testing.T, database string, s store.Store) {
 		t.Logf("kill %d: %d of %d are answered", kill+1, len(answered), total)
 	}
 
-	c := spawn(t, database)
+	c := spawn(t, place)
 	c.feed(int(total), total, answered)
 	go func() {
 		<-c.fed
-		c.in.Close()
+		c.In.Close()
 	}()
-	for c.out.Scan() {
+	for c.Out.Scan() {
 		c.read(t, answered)
 	}
-	require.NoError(t, c.cmd.Wait())
+	require.NoError(t, c.Wait())
 	require.EqualValues(t, total, len(answered))
 	for n := range total {
 		whole(t, s, n, true)
@@ -168,7 +160,7 @@ func Kill(t *testing.T, database string, s store.Store) {
 // if it is done.
 func whole(t *testing.T, s store.Store, n int64, done bool) {
 	t.Helper()
-	w := world{n, newWorld().now}
+	w := world{n}
 	model := new(memory.Store)
 	allowed := []string{w.snapshot(t, model)}
 	if n%4 >= 2 {
@@ -201,27 +193,15 @@ func (s *firstApply) Apply(ctx context.Context, c store.Change) (store.Result, e
 
 // child is the process that is killed.
 type child struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Scanner
+	*role.Child
 	fed chan struct{}
 }
 
-func spawn(t *testing.T, database string) *child {
+func spawn(t *testing.T, place []string) *child {
 	t.Helper()
-	exe, err := os.Executable()
+	c, err := role.Start(t, deliveries, place...)
 	require.NoError(t, err)
-	c := &child{cmd: exec.Command(exe), fed: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), childVar+"="+database)
-	c.cmd.Stderr = os.Stderr
-	c.in, err = c.cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := c.cmd.StdoutPipe()
-	require.NoError(t, err)
-	c.out = bufio.NewScanner(out)
-	require.NoError(t, c.cmd.Start())
-	t.Cleanup(func() { c.cmd.Process.Kill() })
-	return c
+	return &child{c, make(chan struct{})}
 }
 
 // feed tells the process, while it works, the first few numbers that are not answered.
@@ -235,14 +215,14 @@ func (c *child) feed(most int, total int64, answered map[int64]bool) (fed []int6
 	}
 	go func() {
 		defer close(c.fed)
-		io.WriteString(c.in, b.String()) // fails when it is killed
+		io.WriteString(c.In, b.String()) // fails when it is killed
 	}()
 	return fed
 }
 
 func (c *child) read(t *testing.T, answered map[int64]bool) {
 	t.Helper()
-	n, err := strconv.ParseInt(c.out.Text(), 10, 64)
+	n, err := strconv.ParseInt(c.Out.Text(), 10, 64)
 	require.NoError(t, err)
 	require.False(t, answered[n], "delivery %d is answered twice", n)
 	answered[n] = true

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -47,7 +48,7 @@ func operations() []operation {
 	handled := func(handler string) func(tb, world, store.Store) step {
 		return func(_ tb, w world, _ store.Store) step {
 			return func(ctx context.Context, s store.Store) (store.Result, error) {
-				return store.Result{}, s.RecordHandled(ctx, w.id("evt", "a"), []string{handler}, true, w.now)
+				return store.Result{}, s.RecordHandled(ctx, w.id("evt", "a"), []string{handler}, true, sample.T0)
 			}
 		}
 	}
@@ -124,7 +125,7 @@ func balance(name string) func(tb, world, store.Store) step {
 		b.Paid += p.Subtotal
 		return apply(store.Change{
 			Key: c.Key, Booking: &b, Payments: []store.Payment{p}, Event: w.event(name, b.ID),
-			History: &store.History{From: from, To: b.State, Cause: store.Cause{By: "webhook", ID: c.Key}, At: w.now},
+			History: &store.History{From: from, To: b.State, Cause: store.Cause{By: "webhook", ID: c.Key}, At: sample.T0},
 			Release: b.Seats[:1], Claim: []store.SeatClaim{{Slot: w.id("slot", "y"), Capacity: 2, Count: 1}},
 		})
 	}

@@ -7,24 +7,21 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
 // world is a corner of a database that one run has to itself: all its ids carry
 // its number.
-type world struct {
-	n   int64
-	now time.Time
-}
+type world struct{ n int64 }
 
 var worlds atomic.Int64
 
 func newWorld() world {
-	return world{worlds.Add(1), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	return world{worlds.Add(1)}
 }
 
 func (w world) id(kind, name string) string { return fmt.Sprintf("%s_%d_%s", kind, w.n, name) }
@@ -32,26 +29,12 @@ func (w world) id(kind, name string) string { return fmt.Sprintf("%s_%d_%s", kin
 // names are all that may be in a world.
 var names = []string{"a", "b", "c"}
 
-// paid is the Change of a paid event: a new booking with its payment, ledger row
-// and history line.
+// paid is sample.Paid in the world.
 func (w world) paid(name string) store.Change {
-	b := &store.Booking{
-		ID: w.id("bk", name), UserID: w.id("user", ""), ServiceID: "svc", ServiceName: "Home cleaning",
-		Option: store.OptionFull, Total: 5000, Paid: 5000, Currency: "usd", State: store.StateConfirmed,
-		PaymentIntentID: w.id("pi", name), SessionID: w.id("cs", name),
-		Details: map[string]string{"note": "ring twice"}, CreatedAt: w.now, UpdatedAt: w.now,
-	}
-	return store.Change{
-		Key:     w.id("evt", name),
-		Booking: b,
-		Payments: []store.Payment{{
-			ID: w.id("pay", name), BookingID: b.ID, UserID: b.UserID, PaymentIntentID: b.PaymentIntentID, SessionID: b.SessionID,
-			Amount: 5000, Subtotal: 5000, Currency: "usd", Status: store.StatusSucceeded, CapturedAt: w.now,
-			PaymentMethod: "card", Purpose: store.PurposeFull, CreatedAt: w.now, UpdatedAt: w.now,
-		}},
-		Event:   w.event(name, b.ID),
-		History: &store.History{To: store.StateConfirmed, Cause: store.Cause{By: "webhook", ID: w.id("evt", name)}, At: w.now},
-	}
+	c := sample.Paid(fmt.Sprintf("%d_%s", w.n, name))
+	c.Booking.UserID, c.Payments[0].UserID = w.id("user", ""), w.id("user", "")
+	c.Event.Type, c.Event.State = w.id("type", ""), store.EventApplied
+	return c
 }
 
 // slotCapacity is of the slot that seated claims in.
@@ -64,10 +47,9 @@ func (w world) seated(name string, seats int) store.Change {
 }
 
 func (w world) event(name, bookingID string) *store.Event {
-	return &store.Event{
-		ID: w.id("evt", name), Type: w.id("type", ""), ObjectID: w.id("cs", name), State: store.EventApplied,
-		ReceivedAt: w.now, UpdatedAt: w.now, BookingID: bookingID, Payload: []byte(`{"object":"event"}`),
-	}
+	e := w.paid(name).Event
+	e.BookingID = bookingID
+	return e
 }
 
 // snapshot is everything that can be read of the world, as text. Which seats a

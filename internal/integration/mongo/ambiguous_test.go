@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 )
@@ -30,8 +31,8 @@ func TestOwnInsertIsNoReplay(t *testing.T) {
 	ctx := context.Background()
 	db, line, _ := intercepted(t)
 	s := newStore(t, db)
-	seated := held("b", seats("mon", 3, 2), seats("tue", 2, 1)) // of two documents
-	for name, c := range map[string]store.Change{"one document": paid("a"), "two documents": seated, "no booking": {Key: "k"}} {
+	seated := sample.Held("b", sample.Seats("mon", 3, 2), sample.Seats("tue", 2, 1)) // of two documents
+	for name, c := range map[string]store.Change{"one document": sample.Paid("a"), "two documents": seated, "no booking": {Key: "k"}} {
 		t.Run(name, func(t *testing.T) {
 			line.set(nil, inserts)
 			res, err := s.Apply(ctx, c)
@@ -47,8 +48,8 @@ func TestOwnInsertIsNoReplay(t *testing.T) {
 		})
 	}
 	line.set(nil, inserts)
-	require.NoError(t, s.RecordFailure(ctx, *paid("c").Event, "timeout", false))
-	require.NoError(t, s.RecordHandled(ctx, "evt_c", []string{"mail"}, false, t0))
+	require.NoError(t, s.RecordFailure(ctx, *sample.Paid("c").Event, "timeout", false))
+	require.NoError(t, s.RecordHandled(ctx, "evt_c", []string{"mail"}, false, sample.T0))
 	line.set(nil, nil)
 	e, err := s.Event(ctx, "evt_c")
 	require.NoError(t, err)
@@ -62,9 +63,9 @@ func TestRivalThatCanNotBeSeenYet(t *testing.T) {
 	ctx := context.Background()
 	db, line, seen := intercepted(t)
 	s := newStore(t, db)
-	_, err := s.Apply(ctx, paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
-	require.NoError(t, s.RecordFailure(ctx, *paid("f").Event, "timeout", false))
+	require.NoError(t, s.RecordFailure(ctx, *sample.Paid("f").Event, "timeout", false))
 
 	hidden := 0
 	hide := func(times int) {
@@ -85,13 +86,9 @@ func TestRivalThatCanNotBeSeenYet(t *testing.T) {
 		change   store.Change
 		conflict store.Conflict
 	}{
-		"the same":                      {paid("a"), ""},
-		"another event for the booking": {func() store.Change { c := paid("a"); c.Key = "evt_other"; return c }(), store.ConflictVersion},
-		"another booking for the intent": {func() store.Change {
-			c := paid("b")
-			c.Booking.PaymentIntentID, c.Payments[0].PaymentIntentID = "pi_a", "pi_a"
-			return c
-		}(), store.ConflictIntent},
+		"the same":                       {sample.Paid("a"), ""},
+		"another event for the booking":  {func() store.Change { c := sample.Paid("a"); c.Key = "evt_other"; return c }(), store.ConflictVersion},
+		"another booking for the intent": {sample.WithIntent("b", "a"), store.ConflictIntent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hide(5)
@@ -111,14 +108,14 @@ func TestRivalThatCanNotBeSeenYet(t *testing.T) {
 		})
 	}
 	hide(3)
-	require.NoError(t, s.RecordFailure(ctx, *paid("f").Event, "timeout", false))
+	require.NoError(t, s.RecordFailure(ctx, *sample.Paid("f").Event, "timeout", false))
 	e, err := s.Event(ctx, "evt_f")
 	require.NoError(t, err)
 	assert.Equal(t, 2, e.Attempts)
 
 	// If it never shows, the call ends, with an error that is worth a 503.
 	hide(1 << 20)
-	_, err = s.Apply(ctx, paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.Error(t, err)
 	assert.True(t, store.IsTransient(err))
 	assert.NotErrorIs(t, err, store.ErrConflict)
@@ -133,14 +130,13 @@ func TestKeyGoesFirst(t *testing.T) {
 	s := newStore(t, db)
 	server := servers.MongoDB(t)
 	direct := newStore(t, connect(t, server.URI(server.Addr)).Database(db.Name()))
-	_, err := s.Apply(ctx, held("full", seats("mon", 1, 1)))
+	_, err := s.Apply(ctx, sample.Held("full", sample.Seats("mon", 1, 1)))
 	require.NoError(t, err)
 
-	other := paid("other")
-	mine := paid("mine")
+	other := sample.Paid("other")
+	mine := sample.WithIntent("mine", "other")
 	mine.Key, mine.Event = other.Key, nil
-	mine.Booking.PaymentIntentID, mine.Payments[0].PaymentIntentID = "pi_other", "pi_other"
-	mine.Claim = []store.SeatClaim{seats("mon", 1, 1)} // in vain, so that it looks at all there is
+	mine.Claim = []store.SeatClaim{sample.Seats("mon", 1, 1)} // in vain, so that it looks at all there is
 	line.before(func(name string, body bson.D) bool {
 		for _, e := range body {
 			if filter, ok := e.Value.(bson.D); ok && e.Key == "filter" && filter[0].Value == "intent pi_other" {

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 )
@@ -29,13 +30,14 @@ func TestConcerns(t *testing.T) {
 	server := servers.MongoDB(t)
 	client := connect(t, server.URI(i.listen(t)), sent.monitor(), careless)
 	s := newStore(t, client.Database(server.NewDatabase(t)))
-	want := paid("a")
+	want := sample.Paid("a")
+	want.Event.State = store.EventApplied
 	seen, _ := sent.during(func() {
 		_, err := s.Apply(ctx, want)
 		require.NoError(t, err)
 		_, err = s.Apply(ctx, want)
 		require.NoError(t, err)
-		require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"mail"}, true, t0))
+		require.NoError(t, s.RecordHandled(ctx, "evt_a", []string{"mail"}, true, sample.T0))
 		b, err := s.Booking(ctx, "bk_a")
 		require.NoError(t, err)
 		assert.Equal(t, want.Next(), b)

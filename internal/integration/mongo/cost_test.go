@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -17,7 +18,7 @@ func TestCommands(t *testing.T) {
 	var sent commands
 	db := newDatabase(t, sent.monitor())
 	s := newStore(t, db)
-	require.ErrorIs(t, s.RecordHandled(ctx, "none", nil, false, t0), store.ErrNotFound) // looks at the indexes, once
+	require.ErrorIs(t, s.RecordHandled(ctx, "none", nil, false, sample.T0), store.ErrNotFound) // looks at the indexes, once
 
 	var res store.Result
 	must := func(what, want string, do func() error) {
@@ -35,25 +36,27 @@ func TestCommands(t *testing.T) {
 			return err
 		}
 	}
-	must("a new booking", "insert", apply(paid("a")))
-	must("again", "insert find", apply(paid("a")))
+	paid := sample.Paid("a")
+	paid.Event.State = store.EventApplied
+	must("a new booking", "insert", apply(paid))
+	must("again", "insert find", apply(paid))
 	assert.False(t, res.Applied)
-	must("an event that changes nothing", "insert", apply(store.Change{Key: "evt_x", Event: paid("x").Event}))
-	must("again", "insert find", apply(store.Change{Key: "evt_x", Event: paid("x").Event}))
+	must("an event that changes nothing", "insert", apply(store.Change{Key: "evt_x", Event: sample.Paid("x").Event}))
+	must("again", "insert find", apply(store.Change{Key: "evt_x", Event: sample.Paid("x").Event}))
 
-	must("a hold without seats", "insert", apply(held("b")))
-	confirm := next("evt_b", *res.Booking)
-	confirm.Payments, confirm.Event = paid("b").Payments, paid("b").Event
+	must("a hold without seats", "insert", apply(sample.Held("b")))
+	confirm := sample.Next("evt_b", *res.Booking)
+	confirm.Payments, confirm.Event = sample.Paid("b").Payments, sample.Paid("b").Event
 	must("its payment", "find insert", apply(confirm))
 	must("again", "find", apply(confirm))
 	assert.False(t, res.Applied)
 
-	must("a hold with seats", "find insert", apply(held("c", seats("mon", 3, 2))))
-	give := next("free_c", *res.Booking)
+	must("a hold with seats", "find insert", apply(sample.Held("c", sample.Seats("mon", 3, 2))))
+	give := sample.Next("free_c", *res.Booking)
 	give.Release = res.Booking.Seats
 	must("its seats are given up", "find find insert", apply(give))
-	direct := paid("d")
-	direct.Claim = []store.SeatClaim{seats("mon", 3, 1)}
+	direct := sample.Paid("d")
+	direct.Claim = []store.SeatClaim{sample.Seats("mon", 3, 1)}
 	must("a payment with seats at once", "find find insert", apply(direct))
 	must("again", "find", apply(direct))
 	must("a hold without a free seat", "find find find", func() error {
@@ -62,10 +65,10 @@ func TestCommands(t *testing.T) {
 		return nil
 	})
 
-	must("a failure", "find insert", func() error { return s.RecordFailure(ctx, *paid("e").Event, "timeout", false) })
-	must("another", "find insert update", func() error { return s.RecordFailure(ctx, *paid("e").Event, "timeout", false) })
-	must("a handler", "find insert update", func() error { return s.RecordHandled(ctx, "evt_a", []string{"mail"}, true, t0) })
-	must("an event that failed before", "insert find find insert update", apply(paid("e")))
+	must("a failure", "find insert", func() error { return s.RecordFailure(ctx, *sample.Paid("e").Event, "timeout", false) })
+	must("another", "find insert update", func() error { return s.RecordFailure(ctx, *sample.Paid("e").Event, "timeout", false) })
+	must("a handler", "find insert update", func() error { return s.RecordHandled(ctx, "evt_a", []string{"mail"}, true, sample.T0) })
+	must("an event that failed before", "insert find find insert update", apply(sample.Paid("e")))
 
 	read := func(err error) error { return err }
 	must("a booking", "find", func() error { _, err := s.Booking(ctx, "bk_a"); return read(err) })

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/mongostore"
@@ -37,8 +38,8 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	event := paid("a") // booking, payment, ledger row and history line of one event
-	for range 3 {      // Stripe delivers it three times
+	event := sample.Paid("a") // booking, payment, ledger row and history line of one event
+	for range 3 {             // Stripe delivers it three times
 		res, err := st.Apply(ctx, event)
 		fmt.Println(res.Applied, res.Booking.State, res.Booking.Version, err)
 	}

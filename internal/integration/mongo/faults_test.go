@@ -2,13 +2,11 @@ package mongo
 
 import (
 	"bytes"
-	"os"
 	"strconv"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/carevia/stripebooking/internal/integration/faults"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 )
@@ -57,18 +55,13 @@ func TestKilled(t *testing.T) {
 	server := servers.MongoDB(t)
 	uri := server.URI(server.Addr)
 	client := connect(t, uri)
-	kills := 3
-	if v := os.Getenv("TORTURE_KILLS"); v != "" {
-		var err error
-		kills, err = strconv.Atoi(v)
-		require.NoError(t, err)
-	}
+	kills := int(faults.Number(t, "TORTURE_KILLS", 3))
 	const most = 2 // on one database, since FerretDB is slow on full ones
 	for from := 0; from < kills; from += most {
-		t.Run(name("from", from), func(t *testing.T) {
+		t.Run(sample.Name("from", from), func(t *testing.T) {
 			t.Setenv("TORTURE_KILLS", strconv.Itoa(min(most, kills-from)))
 			database := server.NewDatabase(t)
-			faults.Kill(t, uri+" "+database, newStore(t, client.Database(database)))
+			faults.Kill(t, newStore(t, client.Database(database)), uri, database)
 		})
 	}
 }

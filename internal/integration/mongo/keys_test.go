@@ -2,10 +2,6 @@ package mongo
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,56 +10,33 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/mongostore"
-	"github.com/carevia/stripebooking/storetest"
 )
 
-// keylessVar names, for a child process, the index that is not to be unique.
-const keylessVar = "STRIPEBOOKING_TEST_KEYLESS"
-
-// The suite notices each unique index that is lost while a store is at work: the cases
-// that are about it fail. (That of _id can't be dropped. That of tx is about processes
-// that are killed between two documents: see TestPartsNeedTheirKey.)
+// The suite notices each unique index that is lost while a store is at work. (That of
+// _id can't be dropped. That of tx is about processes that are killed between two
+// documents: see TestPartsNeedTheirKey.)
 func TestSuiteNoticesALostKey(t *testing.T) {
 	server := servers.MongoDB(t)
-	for _, c := range []struct{ index, cases string }{
-		{"versions", "race-new-booking race-version race-count"},
-		{"claims", "race-intent race-last-seat race-five-seats"},
-		{"entries", "race-failures race-event handled-at-once"},
-	} {
-		t.Run(c.index, func(t *testing.T) {
-			cases := strings.Fields(c.cases)
-			cmd := exec.Command(os.Args[0], "-test.v", "-test.run", "^TestKeyless$/^("+strings.Join(cases, "|")+")$")
-			cmd.Env = append(os.Environ(), keylessVar+"="+c.index, "TEST_MONGODB_URI="+server.URI(server.Addr))
-			out, err := cmd.CombinedOutput()
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit, "%s", out)
-			for _, name := range cases {
-				assert.Regexp(t, regexp.MustCompile(`(?m)^ +--- FAIL: TestKeyless/`+name+` `), string(out))
-			}
-		})
-	}
+	adaptertest.TestSuiteNoticesALostKey(t, "TEST_MONGODB_URI="+server.URI(server.Addr), map[string]string{
+		"versions": "race-new-booking race-version race-count",
+		"claims":   "race-intent race-last-seat race-five-seats",
+		"entries":  "race-failures race-event handled-at-once",
+	})
 }
 
-// TestKeyless is the child's part, where it fails; elsewhere there is nothing to it.
 func TestKeyless(t *testing.T) {
-	index := os.Getenv(keylessVar)
-	if index == "" {
-		return
-	}
-	storetest.Run(t, storetest.Harness{
-		Open: func(t testing.TB) store.Store {
-			db := newDatabase(t)
-			s := atWork(t, db)
+	adaptertest.TestKeyless(t, func(t testing.TB, indexes []string) store.Store {
+		db := newDatabase(t)
+		s := atWork(t, db)
+		for _, index := range indexes {
 			notUnique(t, db, index)
-			return s
-		},
-		Reopen: func(t testing.TB, s store.Store) store.Store {
-			t.Fatal("none of these cases opens a store again")
-			return nil
-		},
+		}
+		return s
 	})
 }
 
@@ -71,7 +44,7 @@ func TestKeyless(t *testing.T) {
 func atWork(t testing.TB, db *mongo.Database) *mongostore.Store {
 	t.Helper()
 	s := newStore(t, db)
-	require.ErrorIs(t, s.RecordHandled(context.Background(), "none", nil, false, t0), store.ErrNotFound)
+	require.ErrorIs(t, s.RecordHandled(context.Background(), "none", nil, false, sample.T0), store.ErrNotFound)
 	return s
 }
 
@@ -99,7 +72,7 @@ func notUnique(t testing.TB, db *mongo.Database, name string) {
 func TestPartsNeedTheirKey(t *testing.T) {
 	ctx := context.Background()
 	from, db := newDatabase(t), newDatabase(t)
-	_, err := newStore(t, from).Apply(ctx, several("a", "mon", "tue"))
+	_, err := newStore(t, from).Apply(ctx, sample.Several("a", "mon", "tue"))
 	require.NoError(t, err)
 	docs := documents(t, from)
 	n := len(docs) - 1 // all but the Change itself
@@ -107,7 +80,7 @@ func TestPartsNeedTheirKey(t *testing.T) {
 	require.NoError(t, err)
 	s := atWork(t, db)
 	notUnique(t, db, "tx")
-	rival := several("b", "tue")
+	rival := sample.Several("b", "tue")
 	_, err = s.Apply(ctx, rival)
 	require.NoError(t, err)
 	_, err = journal(db).InsertOne(ctx, docs[n])
@@ -154,9 +127,9 @@ func TestIndexesAreLookedAt(t *testing.T) {
 				s, err := mongostore.New(mongostore.Config{Database: db})
 				require.NoError(t, err)
 				writes := []func() error{
-					func() error { _, err := s.Apply(ctx, paid("a")); return err },
-					func() error { return s.RecordFailure(ctx, *paid("b").Event, "x", false) },
-					func() error { return s.RecordHandled(ctx, "evt_b", nil, true, t0) },
+					func() error { _, err := s.Apply(ctx, sample.Paid("a")); return err },
+					func() error { return s.RecordFailure(ctx, *sample.Paid("b").Event, "x", false) },
+					func() error { return s.RecordHandled(ctx, "evt_b", nil, true, sample.T0) },
 				}
 				if unique {
 					for _, write := range writes {
@@ -200,7 +173,7 @@ func specifications(t *testing.T) (list []mongo.IndexSpecification) {
 func TestNotMigrated(t *testing.T) {
 	s, err := mongostore.New(mongostore.Config{Database: newDatabase(t)})
 	require.NoError(t, err)
-	_, err = s.Apply(context.Background(), paid("a"))
+	_, err = s.Apply(context.Background(), sample.Paid("a"))
 	require.ErrorContains(t, err, "call Migrate")
 	assert.True(t, store.IsTransient(err), "it is mended while Stripe keeps delivering")
 	_, err = s.Booking(context.Background(), "bk_a")
@@ -215,9 +188,9 @@ func TestForeignUniqueIndex(t *testing.T) {
 	s := newStore(t, db)
 	_, err := journal(db).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: bson.M{"booking.userId": 1}, Options: options.Index().SetUnique(true)})
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, paid("b"))
+	_, err = s.Apply(ctx, sample.Paid("b"))
 	require.ErrorContains(t, err, "an index of another's")
 	assert.NotErrorIs(t, err, store.ErrConflict)
 	assert.NotContains(t, err.Error(), "user_1")

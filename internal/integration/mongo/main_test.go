@@ -3,79 +3,32 @@
 package mongo
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/servers"
-	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/mongostore"
 )
 
-// The test binary runs itself where a test needs a process of its own: the
-// variable names the part that the new process plays.
-const roleVar = "STRIPEBOOKING_TEST_ROLE"
-
 func TestMain(m *testing.M) {
-	faults.Child(func(place string) (store.Store, error) { return open(place) })
-	if os.Getenv(roleVar) == "migrate" {
-		if err := migrate(os.Args[1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	faults.Child(open)
+	adaptertest.Child(open)
 	servers.Main(m)
 }
 
-// migrate does so when the parent closes the input, so that all start at once.
-func migrate(place string) error {
-	s, err := open(place)
-	if err != nil {
-		return err
-	}
-	fmt.Println("ready")
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
-		return err
-	}
-	return s.Migrate(context.Background())
-}
-
 // open is the store of another process, in a place: a URI and the database's name.
-func open(place string) (*mongostore.Store, error) {
-	uri, database, _ := strings.Cut(place, " ")
-	client, err := mongo.Connect(options.Client().ApplyURI(uri))
+func open(place []string) (*mongostore.Store, error) {
+	client, err := mongo.Connect(options.Client().ApplyURI(place[0]))
 	if err != nil {
 		return nil, err
 	}
-	return mongostore.New(mongostore.Config{Database: client.Database(database)})
-}
-
-// process starts the test binary in a role. Its output comes line by line.
-func process(t *testing.T, role string, args ...string) (*exec.Cmd, io.WriteCloser, *bufio.Scanner) {
-	t.Helper()
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), roleVar+"="+role)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { cmd.Process.Kill() })
-	return cmd, in, bufio.NewScanner(out)
+	return mongostore.New(mongostore.Config{Database: client.Database(place[1])})
 }
 
 // connect is a client until the test ends.

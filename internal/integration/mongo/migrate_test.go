@@ -8,42 +8,22 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store/mongostore"
 )
 
-// Ten processes and ten clients of this one start on an empty database, and again when
-// all is there.
+// All start on an empty database, and again when all is there.
 func TestMigrateFromManyAtOnce(t *testing.T) {
-	const n = 10
 	server := servers.MongoDB(t)
 	uri, database := server.URI(server.Addr), server.NewDatabase(t)
 	for range 2 {
-		var start, wait []func() error
-		for range n {
-			cmd, in, out := process(t, "migrate", uri+" "+database)
-			require.True(t, out.Scan(), "the process is ready")
-			start, wait = append(start, in.Close), append(wait, cmd.Wait)
-		}
-		gun, errs := make(chan struct{}), make(chan error, n)
-		for range n {
+		adaptertest.MigrateAtOnce(t, func() *mongostore.Store {
 			s, err := mongostore.New(mongostore.Config{Database: connect(t, uri).Database(database)})
 			require.NoError(t, err)
-			go func() {
-				<-gun
-				errs <- s.Migrate(context.Background())
-			}()
-		}
-		close(gun)
-		for _, start := range start {
-			require.NoError(t, start())
-		}
-		for range n {
-			assert.NoError(t, <-errs)
-		}
-		for _, wait := range wait {
-			assert.NoError(t, wait())
-		}
+			return s
+		}, uri, database)
 	}
 	specs, err := journal(connect(t, uri).Database(database)).Indexes().ListSpecifications(context.Background())
 	require.NoError(t, err)
@@ -58,7 +38,7 @@ func TestPrefix(t *testing.T) {
 		s, err := mongostore.New(mongostore.Config{Database: db, Prefix: prefix})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(ctx))
-		res, err := s.Apply(ctx, paid("a"))
+		res, err := s.Apply(ctx, sample.Paid("a"))
 		require.NoError(t, err)
 		assert.True(t, res.Applied)
 	}
@@ -85,13 +65,13 @@ func TestViews(t *testing.T) {
 	ctx := context.Background()
 	db := newDatabase(t)
 	s := newStore(t, db)
-	res, err := s.Apply(ctx, held("a", seats("mon", 1, 1)))
+	res, err := s.Apply(ctx, sample.Held("a", sample.Seats("mon", 1, 1)))
 	require.NoError(t, err)
-	c := next("evt_a", *res.Booking)
-	c.Payments, c.Event = paid("a").Payments, paid("a").Event
+	c := sample.Next("evt_a", *res.Booking)
+	c.Payments, c.Event = sample.Paid("a").Payments, sample.Paid("a").Event
 	_, err = s.Apply(ctx, c)
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, held("b"))
+	_, err = s.Apply(ctx, sample.Held("b"))
 	require.NoError(t, err)
 
 	if servers.MongoDB(t).Ferret {

@@ -14,21 +14,11 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/store"
 )
-
-// several is a new booking that needs several unique keys of one kind: two payments and
-// seats in three slots, so of three documents.
-func several(id string, slots ...string) store.Change {
-	c := paid(id)
-	c.Payments = append(c.Payments, payment(*c.Booking, "pi_"+id+"_2"))
-	c.Payments[1].CreatedAt = t0.Add(1)
-	for _, slot := range slots {
-		c.Claim = append(c.Claim, seats(slot, 3, 2))
-	}
-	return c
-}
 
 // documents are those of the journal.
 func documents(t *testing.T, db *mongo.Database) (docs []bson.M) {
@@ -44,7 +34,7 @@ func documents(t *testing.T, db *mongo.Database) (docs []bson.M) {
 func TestPartsWithoutTheirChange(t *testing.T) {
 	ctx := context.Background()
 	from := newDatabase(t)
-	whole := several("a", "mon", "tue", "wed")
+	whole := sample.Several("a", "mon", "tue", "wed")
 	_, err := newStore(t, from).Apply(ctx, whole)
 	require.NoError(t, err)
 	docs := documents(t, from)
@@ -54,14 +44,10 @@ func TestPartsWithoutTheirChange(t *testing.T) {
 
 	rivals := map[string]store.Change{
 		"the same":                      whole,
-		"another booking for the seats": several("b", "wed", "tue"),
-		"another booking for an intent": func() store.Change {
-			c := paid("b")
-			c.Booking.PaymentIntentID, c.Payments[0].PaymentIntentID = "pi_a", "pi_a"
-			return c
-		}(),
+		"another booking for the seats": sample.Several("b", "wed", "tue"),
+		"another booking for an intent": sample.WithIntent("b", "a"),
 		"another booking for both": func() store.Change {
-			c := several("b", "tue", "mon", "thu")
+			c := sample.Several("b", "tue", "mon", "thu")
 			c.Payments[1].PaymentIntentID = "pi_a_2"
 			return c
 		}(),
@@ -138,10 +124,10 @@ func noSeatTwice(t *testing.T, s store.Store) {
 	}
 	for slot, n := range left {
 		if n > 0 {
-			_, err := s.Apply(ctx, held("rest-"+slot, seats(slot, 3, n)))
+			_, err := s.Apply(ctx, sample.Held("rest-"+slot, sample.Seats(slot, 3, n)))
 			require.NoError(t, err, "%d seats of %s", n, slot)
 		}
-		_, err := s.Apply(ctx, held("more-"+slot, seats(slot, 3, 1)))
+		_, err := s.Apply(ctx, sample.Held("more-"+slot, sample.Seats(slot, 3, 1)))
 		require.ErrorIs(t, err, store.ErrConflict)
 	}
 }
@@ -156,12 +142,12 @@ func TestSeveralKeysAtOnce(t *testing.T) {
 	s := newStore(t, db)
 	results, errs := make([]store.Result, callers), make([]error, callers)
 	change := func(i int) store.Change {
-		c := several(name("c", i), slots[i%4], slots[(i+1+i/4%3)%4])
+		c := sample.Several(sample.Name("c", i), slots[i%4], slots[(i+1+i/4%3)%4])
 		// Each intent is wanted by four callers, in either place.
-		c.Payments[0].PaymentIntentID = name("pi_", i%12)
-		c.Payments[1].PaymentIntentID = name("pi_", (i*5+7)%12)
+		c.Payments[0].PaymentIntentID = sample.Name("pi_", i%12)
+		c.Payments[1].PaymentIntentID = sample.Name("pi_", (i*5+7)%12)
 		if c.Payments[0].PaymentIntentID == c.Payments[1].PaymentIntentID {
-			c.Payments[1].PaymentIntentID = name("pi_", (i+1)%12)
+			c.Payments[1].PaymentIntentID = sample.Name("pi_", (i+1)%12)
 		}
 		c.Booking.PaymentIntentID = c.Payments[0].PaymentIntentID
 		c.Claim[0].Count, c.Claim[1].Count = 1, 1
@@ -216,12 +202,12 @@ func TestLoserVoidsItsParts(t *testing.T) {
 	server := servers.MongoDB(t)
 	direct := connect(t, server.URI(server.Addr)).Database(db.Name())
 	line.before(func(name string, _ bson.D) bool { return name == "insert" }, func() {
-		_, err := newStore(t, direct).Apply(ctx, held("a"))
+		_, err := newStore(t, direct).Apply(ctx, sample.Held("a"))
 		assert.NoError(t, err)
 	})
 	var res store.Result
 	var err error
-	_, names := sent.during(func() { res, err = s.Apply(ctx, several("a", "mon")) })
+	_, names := sent.during(func() { res, err = s.Apply(ctx, sample.Several("a", "mon")) })
 	require.ErrorIs(t, err, store.ErrConflict)
 	require.Equal(t, store.ConflictVersion, res.Conflict)
 	require.Equal(t, []string{"listIndexes", "find", "find", "insert", "insert"}, names[:5], "at once")
@@ -247,16 +233,16 @@ func TestPlacesThatAreOutOfDate(t *testing.T) {
 	const n = 5
 	var read [n]store.Booking
 	for i := range n {
-		c := paid(name("", i))
+		c := sample.Paid(sample.Name("", i))
 		res, err := s.Apply(ctx, c)
 		require.NoError(t, err)
 		read[i] = *res.Booking
 	}
 	move := func(i, step int, user string) {
 		t.Helper()
-		c := next(fmt.Sprint("move ", i, step), read[i])
+		c := sample.Next(fmt.Sprint("move ", i, step), read[i])
 		c.Booking.UserID = user
-		p := payment(read[i], read[i].PaymentIntentID)
+		p := sample.Payment(read[i], read[i].PaymentIntentID)
 		p.UserID = user
 		c.Payments = []store.Payment{p}
 		res, err := s.Apply(ctx, c)
@@ -269,30 +255,16 @@ func TestPlacesThatAreOutOfDate(t *testing.T) {
 		}
 	}
 	for user, want := range map[string][]string{
-		"user_1": {name("", 4)},
-		"user_2": {name("", 3), name("", 2), name("", 1), name("", 0)},
+		"user_1": {sample.Name("", 4)},
+		"user_2": {sample.Name("", 3), sample.Name("", 2), sample.Name("", 1), sample.Name("", 0)},
 	} {
 		for limit := 1; limit <= n+1; limit++ {
 			var bookings, payments []string
-			for p := (store.Page{Limit: limit}); ; {
-				list, next, err := s.BookingsByUser(ctx, user, p)
-				require.NoError(t, err)
-				for _, b := range list {
-					bookings = append(bookings, b.ID)
-				}
-				if p.After = next; next == "" {
-					break
-				}
+			for _, b := range adaptertest.All(t, limit, func(p store.Page) ([]store.Booking, string, error) { return s.BookingsByUser(ctx, user, p) }) {
+				bookings = append(bookings, b.ID)
 			}
-			for p := (store.Page{Limit: limit}); ; {
-				list, next, err := s.PaymentsByUser(ctx, user, p)
-				require.NoError(t, err)
-				for _, b := range list {
-					payments = append(payments, b.BookingID)
-				}
-				if p.After = next; next == "" {
-					break
-				}
+			for _, p := range adaptertest.All(t, limit, func(p store.Page) ([]store.Payment, string, error) { return s.PaymentsByUser(ctx, user, p) }) {
+				payments = append(payments, p.BookingID)
 			}
 			var ids []string
 			for _, w := range want {
@@ -313,12 +285,12 @@ func TestPaymentThatWasPlannedTwice(t *testing.T) {
 	server := servers.MongoDB(t)
 	rival := newStore(t, connect(t, server.URI(server.Addr)).Database(db.Name()))
 
-	res, err := s.Apply(ctx, held("a")) // expired: it has no seat
+	res, err := s.Apply(ctx, sample.Held("a")) // expired: it has no seat
 	require.NoError(t, err)
 	late := func(now time.Time) store.Change {
-		c := next("evt_late", *res.Booking)
+		c := sample.Next("evt_late", *res.Booking)
 		c.Booking.PaymentIntentID = "pi_a"
-		p := payment(*res.Booking, "pi_a")
+		p := sample.Payment(*res.Booking, "pi_a")
 		p.CreatedAt = now
 		c.Payments = []store.Payment{p}
 		return c
@@ -327,18 +299,18 @@ func TestPaymentThatWasPlannedTwice(t *testing.T) {
 	line.set(func(name string, body bson.D) bson.D {
 		if name == "insert" {
 			once.Do(func() {
-				_, err := rival.Apply(ctx, held("rival", seats("mon", 1, 1)))
+				_, err := rival.Apply(ctx, sample.Held("rival", sample.Seats("mon", 1, 1)))
 				assert.NoError(t, err)
 			})
 		}
 		return body
 	}, nil)
-	c := late(t0)
-	c.Claim = []store.SeatClaim{seats("mon", 1, 1)}
+	c := late(sample.T0)
+	c.Claim = []store.SeatClaim{sample.Seats("mon", 1, 1)}
 	lost, err := s.Apply(ctx, c)
 	require.ErrorIs(t, err, store.ErrConflict)
 	require.Equal(t, store.ConflictSeats, lost.Conflict)
-	_, err = s.Apply(ctx, late(t0.Add(5*time.Millisecond)))
+	_, err = s.Apply(ctx, late(sample.T0.Add(5*time.Millisecond)))
 	require.NoError(t, err)
 
 	list, _, err := s.PaymentsByUser(ctx, "user_1", store.Page{})

@@ -13,8 +13,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
-	"github.com/carevia/stripebooking/store"
 )
 
 // Every filter is one that an index serves, and the order comes from it too, by
@@ -25,7 +26,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	var sent commands
 	db := newDatabase(t, sent.monitor())
 	s := newStore(t, db)
-	seen, _ := sent.during(func() { everything(t, s) })
+	seen, _ := sent.during(func() { adaptertest.EveryCall(t, s, sample.T0) })
 	indexes := specifications(t)
 	reads, kinds := 0, map[string]bool{}
 	for _, e := range seen {
@@ -57,70 +58,6 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 			}
 		}
 		assert.True(t, needed, spec.Name)
-	}
-}
-
-// everything calls every method in every way that reads differently.
-func everything(t *testing.T, s store.Store) {
-	ctx := context.Background()
-	res, err := s.Apply(ctx, several("a", "mon", "tue"))
-	require.NoError(t, err)
-	_, err = s.Apply(ctx, several("a", "mon", "tue"))
-	require.NoError(t, err)
-	for _, id := range []string{"b", "c"} {
-		_, err = s.Apply(ctx, paid(id))
-		require.NoError(t, err)
-	}
-	c := next("release", *res.Booking)
-	c.Release, c.Payments, c.Event = res.Booking.Seats, paid("a").Payments, paid("x").Event
-	_, err = s.Apply(ctx, c)
-	require.NoError(t, err)
-	c = next("never", *res.Booking)
-	c.Booking.Version = 9
-	_, err = s.Apply(ctx, c)
-	require.ErrorIs(t, err, store.ErrConflict)
-	c = paid("d")
-	c.Booking.PaymentIntentID, c.Payments[0].PaymentIntentID = "pi_a", "pi_a"
-	_, err = s.Apply(ctx, c)
-	require.ErrorIs(t, err, store.ErrConflict)
-	require.NoError(t, s.RecordFailure(ctx, *paid("f").Event, "x", false))
-	require.NoError(t, s.RecordHandled(ctx, "evt_f", []string{"h"}, true, t0))
-
-	_, err = s.Booking(ctx, "bk_a")
-	require.NoError(t, err)
-	_, err = s.BookingBySession(ctx, "cs_a")
-	require.NoError(t, err)
-	_, err = s.History(ctx, "bk_a")
-	require.NoError(t, err)
-	_, err = s.Payment(ctx, "pi_a_2")
-	require.NoError(t, err)
-	_, err = s.Event(ctx, "evt_a")
-	require.NoError(t, err)
-	for _, after := range []string{"", store.Cursor{At: t0, ID: "m"}.String()} {
-		p := store.Page{After: after}
-		_, _, err = s.BookingsByUser(ctx, "user_1", p)
-		require.NoError(t, err)
-		_, _, err = s.PaymentsByBooking(ctx, "bk_a", p)
-		require.NoError(t, err)
-		_, _, err = s.PaymentsByUser(ctx, "user_1", p)
-		require.NoError(t, err)
-		for n := range 16 {
-			var f store.EventFilter
-			if n&1 != 0 {
-				f.State = store.EventApplied
-			}
-			if n&2 != 0 {
-				f.Type = "checkout.session.completed"
-			}
-			if n&4 != 0 {
-				f.From = t0
-			}
-			if n&8 != 0 {
-				f.To = t0
-			}
-			_, _, err = s.Events(ctx, f, p)
-			require.NoError(t, err)
-		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -119,7 +120,9 @@ func TestCommandsInATransaction(t *testing.T) {
 		}
 		return names, err
 	}
-	names, err := apply(paid("a"))
+	paid := sample.Paid("a")
+	paid.Event.State = store.EventApplied
+	names, err := apply(paid)
 	require.NoError(t, err)
 	assert.True(t, res.Applied)
 	assert.Equal(t, []string{"listIndexes", "find", "find", "insert"}, names, "the intent and the key are looked up before")
@@ -128,27 +131,25 @@ func TestCommandsInATransaction(t *testing.T) {
 	assert.Equal(t, *res.Booking, b)
 
 	// A duplicate key would end the transaction, so none is risked.
-	names, err = apply(paid("a"))
+	names, err = apply(paid)
 	require.NoError(t, err)
 	assert.False(t, res.Applied)
 	assert.NotContains(t, names, "insert")
-	late := paid("a")
+	late := paid
 	late.Key = "evt_other"
 	names, err = apply(late)
 	require.ErrorIs(t, err, store.ErrConflict)
 	assert.Equal(t, store.ConflictVersion, res.Conflict)
 	assert.NotContains(t, names, "insert")
-	taken := paid("b")
-	taken.Booking.PaymentIntentID, taken.Payments[0].PaymentIntentID = "pi_a", "pi_a"
-	names, err = apply(taken)
+	names, err = apply(sample.WithIntent("b", "a"))
 	require.ErrorIs(t, err, store.ErrConflict)
 	assert.Equal(t, store.ConflictIntent, res.Conflict)
 	assert.NotContains(t, names, "insert")
 
 	// Nor is a document touched that others touch as well.
 	_, names = sent.during(func() {
-		require.NoError(t, joined.RecordFailure(ctx, *paid("a").Event, "timeout", false))
-		require.NoError(t, joined.RecordHandled(ctx, "evt_a", []string{"mail"}, true, t0))
+		require.NoError(t, joined.RecordFailure(ctx, *paid.Event, "timeout", false))
+		require.NoError(t, joined.RecordHandled(ctx, "evt_a", []string{"mail"}, true, sample.T0))
 	})
 	assert.Equal(t, []string{"find", "insert", "find", "insert"}, names)
 	require.NoError(t, commit())
@@ -171,7 +172,7 @@ func TestCommandsInATransaction(t *testing.T) {
 		return outside(name, body)
 	}, nil)
 	joined, _, _ = join(t, client, s)
-	names, err = apply(paid("a"))
+	names, err = apply(paid)
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, store.ErrConflict)
 	assert.True(t, store.IsTransient(err))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
@@ -33,11 +34,11 @@ func TestRoundTrips(t *testing.T) {
 			ctx := context.Background()
 			db, trips := openCounted(t, c.NewDSN(t))
 			s := c.Store(t, db, nil)
-			_, err := s.Apply(ctx, sqltest.Paid("warm"))
+			_, err := s.Apply(ctx, sample.Paid("warm"))
 			require.NoError(t, err)
 
 			var res store.Result
-			took := trips.During(func() { res, err = s.Apply(ctx, sqltest.Paid("a")) })
+			took := trips.During(func() { res, err = s.Apply(ctx, sample.Paid("a")) })
 			require.NoError(t, err)
 			assert.True(t, res.Applied)
 			assert.Equal(t, c.one, took, "a new booking")
@@ -46,7 +47,7 @@ func TestRoundTrips(t *testing.T) {
 			// writes nothing.
 			before, tried := rows(t, db), attempts(t, db)
 			var again store.Result
-			took = trips.During(func() { again, err = s.Apply(ctx, sqltest.Paid("a")) })
+			took = trips.During(func() { again, err = s.Apply(ctx, sample.Paid("a")) })
 			require.NoError(t, err)
 			res.Applied = false
 			assert.Equal(t, res, again)
@@ -56,15 +57,15 @@ func TestRoundTrips(t *testing.T) {
 			assert.Equal(t, tried, attempts(t, db))
 
 			joined := c.Unmigrated(t, sqlstore.Config{DB: db, InTx: func(context.Context, *sql.Tx, store.Change) error { return nil }})
-			_, err = joined.Apply(ctx, sqltest.Paid("warm"))
+			_, err = joined.Apply(ctx, sample.Paid("warm"))
 			require.NoError(t, err)
 			const alive = 2 // of InTx: is the transaction still there?
-			took = trips.During(func() { res, err = joined.Apply(ctx, sqltest.Paid("b")) })
+			took = trips.During(func() { res, err = joined.Apply(ctx, sample.Paid("b")) })
 			require.NoError(t, err)
 			assert.True(t, res.Applied)
 			assert.Equal(t, c.transaction+alive, took, "a new booking with InTx")
 			tried = attempts(t, db)
-			again, err = joined.Apply(ctx, sqltest.Paid("b"))
+			again, err = joined.Apply(ctx, sample.Paid("b"))
 			require.NoError(t, err)
 			res.Applied = false
 			assert.Equal(t, res, again)

@@ -34,5 +34,5 @@ func blocked(db *sql.DB) bool {
 
 func TestKilled(t *testing.T) {
 	dsn := prepared.NewDSN(t)
-	faults.Kill(t, dsn, prepared.Store(t, prepared.Open(t, dsn), nil))
+	faults.Kill(t, prepared.Store(t, prepared.Open(t, dsn), nil), prepared.Driver, dsn)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-sql-driver/mysql" // and the driver "mysql"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
@@ -14,8 +15,9 @@ import (
 
 func TestMain(m *testing.M) {
 	mysql.SetLogger(new(mysql.NopLogger)) // connections break here on purpose
-	faults.Child(sqltest.Opener(sqlstore.MySQL, "mysql"))
-	sqltest.Child(sqlstore.MySQL)
+	open := sqltest.Opener(sqlstore.MySQL)
+	faults.Child(open)
+	adaptertest.Child(open)
 	servers.Main(m)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -54,7 +55,7 @@ func TestMigrateCutShort(t *testing.T) {
 			db := prepared.Open(t, dsn)
 			s = prepared.Store(t, db, nil)
 			assert.Equal(t, whole, tables(t, db), "statement %d", at)
-			_, err = s.Apply(ctx, sqltest.Paid("a"))
+			_, err = s.Apply(ctx, sample.Paid("a"))
 			require.NoError(t, err)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/carevia/stripebooking/internal/integration/sqltest"
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 )
 
 // Every statement that reads, changes or deletes rows finds them by an index, and the
@@ -42,13 +43,13 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	fill(t, db)
 	clear(seen) // those of the migrations
 
-	sqltest.EveryCall(t, s, sqltest.T0.Add(4*time.Hour)) // most rows are older
+	adaptertest.EveryCall(t, s, sample.T0.Add(4*time.Hour)) // most rows are older
 	tx := begin(t, watched)
-	_, err := s.With(tx).Apply(t.Context(), sqltest.Seated("a")) // a replay
+	_, err := s.With(tx).Apply(t.Context(), sample.Seated("a")) // a replay
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(t.Context(), sqltest.WithIntent("b", "a"))
+	_, err = s.With(tx).Apply(t.Context(), sample.WithIntent("e", "a"))
 	require.Error(t, err)
-	require.NoError(t, s.With(tx).RecordFailure(t.Context(), *sqltest.Paid("a").Event, "x", false))
+	require.NoError(t, s.With(tx).RecordFailure(t.Context(), *sample.Paid("a").Event, "x", false))
 	require.NoError(t, tx.Rollback())
 
 	looked, locking, rare := 0, 0, 0

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
@@ -41,7 +42,7 @@ func TestSettings(t *testing.T) {
 				prepared.Refused(t, db, want)
 				return
 			}
-			_, err := prepared.Store(t, db, nil).Apply(context.Background(), sqltest.Paid("a"))
+			_, err := prepared.Store(t, db, nil).Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
 		})
 	}
@@ -59,13 +60,13 @@ func TestServerSettings(t *testing.T) {
 	} {
 		_, err := db.Exec(c.change)
 		require.NoError(t, err)
-		_, refused := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sqltest.Paid("a"))
+		_, refused := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sample.Paid("a"))
 		_, err = db.Exec(c.back)
 		require.NoError(t, err)
 		assert.ErrorContains(t, refused, c.want)
 		assert.Equal(t, [5]int{}, sqltest.Counts(t, db))
 	}
-	_, err := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sqltest.Paid("a"))
+	_, err := prepared.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 }
 
@@ -91,22 +92,22 @@ func TestReadOnlyServer(t *testing.T) {
 			t.Cleanup(func() { db.Close() })
 			db.SetMaxOpenConns(1)
 			s := prepared.Store(t, db, hook)
-			_, err = s.Apply(ctx, sqltest.Paid("a"))
+			_, err = s.Apply(ctx, sample.Paid("a"))
 			require.NoError(t, err)
 			refused := func(id string) {
 				_, err = db.Exec("SET SESSION TRANSACTION READ ONLY")
 				require.NoError(t, err)
-				_, err = s.Apply(ctx, sqltest.Paid(id))
+				_, err = s.Apply(ctx, sample.Paid(id))
 				require.EqualValues(t, 1792, number(err), "%v", err)
 				assert.True(t, store.IsTransient(err))
 			}
 
 			refused("b")
-			_, err = s.Apply(ctx, sqltest.Paid("b"))
+			_, err = s.Apply(ctx, sample.Paid("b"))
 			require.NoError(t, err)
 			refused("c")
 			setting = "''"
-			_, err = s.Apply(ctx, sqltest.Paid("c"))
+			_, err = s.Apply(ctx, sample.Paid("c"))
 			require.ErrorContains(t, err, "sql_mode")
 			assert.Equal(t, 2, sqltest.Whole(t, db))
 		})

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
@@ -47,10 +48,10 @@ func TestIsolation(t *testing.T) {
 		}
 		return nil
 	})
-	_, err := s.Apply(ctx, sqltest.Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.Equal(t, 2, noted())
-	_, err = serializable.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sqltest.Paid("b"))
+	_, err = serializable.Unmigrated(t, sqlstore.Config{DB: db}).Apply(ctx, sample.Paid("b"))
 	require.NoError(t, err)
 	var name, level string
 	require.NoError(t, db.QueryRow("SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')").Scan(&name, &level))
@@ -85,41 +86,41 @@ func TestWithOldSnapshot(t *testing.T) {
 			// Of one row that is not there, so that SERIALIZABLE locks nothing else.
 			require.NoError(t, tx.QueryRow("SELECT COUNT(*) FROM stripebooking_migrations WHERE version = 99").Scan(&n))
 
-			won := sqltest.Paid("a")
+			won := sample.Paid("a")
 			won.Event.Handlers = []string{"mail"}
 			won.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 2, Count: 1}}
 			first, err := s.Apply(ctx, won)
 			require.NoError(t, err)
 
 			joined := s.With(tx)
-			require.NoError(t, joined.RecordHandled(ctx, "evt_a", []string{"sms"}, true, sqltest.T0), "it is there")
+			require.NoError(t, joined.RecordHandled(ctx, "evt_a", []string{"sms"}, true, sample.T0), "it is there")
 			first.Event.Handlers = []string{"mail", "sms"}
 			replay, err := joined.Apply(ctx, won)
 			require.NoError(t, err)
 			first.Applied = false
 			assert.Equal(t, first, replay)
 
-			for conflict, loser := range sqltest.Losers() {
+			for conflict, loser := range sample.Losers() {
 				res, err := joined.Apply(ctx, loser)
 				require.ErrorIs(t, err, store.ErrConflict)
 				assert.Equal(t, conflict, res.Conflict)
 				assert.Equal(t, first.Booking, res.Booking)
 				assert.Equal(t, first.Payments, res.Payments)
 			}
-			seat := sqltest.Paid("s")
+			seat := sample.Paid("s")
 			seat.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
 			res, err := joined.Apply(ctx, seat)
 			require.ErrorIs(t, err, store.ErrConflict)
 			assert.Equal(t, store.ConflictSeats, res.Conflict)
 
-			event := sqltest.Paid("b")
+			event := sample.Paid("b")
 			event.Event.ID = "evt_a"
 			res, err = joined.Apply(ctx, event)
 			require.NoError(t, err)
 			assert.Equal(t, 2, res.Event.Attempts)
 			assert.Equal(t, []string{"mail", "sms"}, res.Event.Handlers)
 
-			later := sqltest.Next("later", *first.Booking)
+			later := sample.Next("later", *first.Booking)
 			later.Payments, later.Release = won.Payments, first.Booking.Seats
 			res, err = joined.Apply(ctx, later)
 			require.NoError(t, err)
@@ -144,13 +145,13 @@ func TestWithSnapshotIsolation(t *testing.T) {
 	noted := sqltest.Notes(t, db)
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	require.NoError(t, sqltest.Note(ctx, tx, sqltest.Paid("mine")))
+	require.NoError(t, sqltest.Note(ctx, tx, sample.Paid("mine")))
 	_, err = s.With(tx).Booking(ctx, "bk_a") // takes the snapshot
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 
-	_, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
+	_, err = s.With(tx).Apply(ctx, sample.Paid("a"))
 	require.ErrorContains(t, err, "must be rolled back")
 	assert.ErrorContains(t, err, "1020") // record has changed since last read
 	assertOver(t, db, s, tx)
@@ -166,11 +167,11 @@ func assertOver(t *testing.T, db *sql.DB, s *sqlstore.Store, tx *sql.Tx) {
 	before := sqltest.Counts(t, db)
 	joined := s.With(tx)
 	for range 2 {
-		_, err := joined.Apply(ctx, sqltest.Paid("over"))
+		_, err := joined.Apply(ctx, sample.Paid("over"))
 		require.ErrorContains(t, err, "the transaction is over")
 		assert.True(t, store.IsTransient(err))
-		require.ErrorContains(t, joined.RecordFailure(ctx, *sqltest.Paid("over").Event, "x", false), "the transaction is over")
-		require.ErrorContains(t, joined.RecordHandled(ctx, "evt_over", []string{"h"}, true, sqltest.T0), "the transaction is over")
+		require.ErrorContains(t, joined.RecordFailure(ctx, *sample.Paid("over").Event, "x", false), "the transaction is over")
+		require.ErrorContains(t, joined.RecordHandled(ctx, "evt_over", []string{"h"}, true, sample.T0), "the transaction is over")
 	}
 	require.NoError(t, tx.Commit(), "which the server does not mind")
 	assert.Equal(t, before, sqltest.Counts(t, db))
@@ -186,20 +187,20 @@ func TestWithDeadlock(t *testing.T) {
 	mine, theirs := begin(t, db), begin(t, db)
 	// The smaller transaction is the victim.
 	for range 50 {
-		require.NoError(t, sqltest.Note(ctx, theirs, sqltest.Paid("theirs")))
+		require.NoError(t, sqltest.Note(ctx, theirs, sample.Paid("theirs")))
 	}
-	require.NoError(t, sqltest.Note(ctx, mine, sqltest.Paid("mine")))
-	_, err := s.With(mine).Apply(ctx, sqltest.Paid("a"))
+	require.NoError(t, sqltest.Note(ctx, mine, sample.Paid("mine")))
+	_, err := s.With(mine).Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
-	_, err = s.With(theirs).Apply(ctx, sqltest.Paid("b"))
+	_, err = s.With(theirs).Apply(ctx, sample.Paid("b"))
 	require.NoError(t, err)
 	answer := make(chan error)
 	go func() {
-		_, err := s.With(theirs).Apply(ctx, sqltest.WithIntent("c", "a"))
+		_, err := s.With(theirs).Apply(ctx, sample.WithIntent("c", "a"))
 		answer <- err
 	}()
 	require.Eventually(t, func() bool { return blocked(db) }, time.Minute, time.Millisecond)
-	_, err = s.With(mine).Apply(ctx, sqltest.WithIntent("d", "b"))
+	_, err = s.With(mine).Apply(ctx, sample.WithIntent("d", "b"))
 	require.ErrorContains(t, err, "must be rolled back")
 	assert.ErrorContains(t, err, "1213")
 	assert.True(t, store.IsTransient(err))
@@ -230,11 +231,11 @@ func TestLockWaitTimeout(t *testing.T) {
 	s := prepared.Store(t, db, nil)
 	noted := sqltest.Notes(t, db)
 	rival := begin(t, db)
-	_, err := s.With(rival).Apply(ctx, sqltest.WithIntent("rival", "a"))
+	_, err := s.With(rival).Apply(ctx, sample.WithIntent("rival", "a"))
 	require.NoError(t, err)
 
 	hasty := prepared.Open(t, dsn+"&innodb_lock_wait_timeout=1")
-	for name, c := range map[string]store.Change{"the statement": sqltest.Paid("a"), "the transaction": sqltest.Seated("a")} {
+	for name, c := range map[string]store.Change{"the statement": sample.Paid("a"), "the transaction": sample.Seated("a")} {
 		ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond) // the second time is cut short
 		_, err = prepared.Unmigrated(t, sqlstore.Config{DB: hasty}).Apply(ctx, c)
 		cancel()
@@ -244,18 +245,18 @@ func TestLockWaitTimeout(t *testing.T) {
 
 	tx := begin(t, hasty)
 	joined := prepared.Unmigrated(t, sqlstore.Config{DB: hasty}).With(tx)
-	require.NoError(t, sqltest.Note(ctx, tx, sqltest.Paid("mine")))
-	_, err = joined.Apply(ctx, sqltest.Paid("a"))
+	require.NoError(t, sqltest.Note(ctx, tx, sample.Paid("mine")))
+	_, err = joined.Apply(ctx, sample.Paid("a"))
 	require.EqualValues(t, timeout, number(err), "%v", err)
 	assert.True(t, store.IsTransient(err))
 	assert.NotContains(t, err.Error(), "must be rolled back")
-	_, err = joined.Apply(ctx, sqltest.Paid("b"))
+	_, err = joined.Apply(ctx, sample.Paid("b"))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, 1, noted())
 	assert.Equal(t, 1, sqltest.Whole(t, db))
 	require.NoError(t, rival.Commit())
-	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.ErrorIs(t, err, store.ErrConflict)
 	assert.Equal(t, 2, sqltest.Whole(t, db))
 }
@@ -269,19 +270,19 @@ func TestStatementIsStopped(t *testing.T) {
 	db := prepared.Open(t, dsn)
 	s := prepared.Store(t, db, nil)
 	rival := begin(t, db)
-	_, err := s.With(rival).Apply(ctx, sqltest.WithIntent("rival", "a"))
+	_, err := s.With(rival).Apply(ctx, sample.WithIntent("rival", "a"))
 	require.NoError(t, err)
 
 	hasty := prepared.Open(t, dsn+"&max_statement_time=0.2")
 	hasty.SetMaxOpenConns(1)
-	_, err = prepared.Unmigrated(t, sqlstore.Config{DB: hasty}).Apply(ctx, sqltest.Paid("a"))
+	_, err = prepared.Unmigrated(t, sqlstore.Config{DB: hasty}).Apply(ctx, sample.Paid("a"))
 	require.EqualValues(t, 1969, number(err), "%v", err)
 	assert.True(t, store.IsTransient(err))
 	assert.Equal(t, []string{"0"}, sqltest.Column(t, hasty, "SELECT @@in_transaction"))
 	require.NoError(t, begin(t, hasty).Commit())
 	require.NoError(t, rival.Rollback())
 	assert.Equal(t, 0, sqltest.Whole(t, db))
-	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 }
 
@@ -294,17 +295,17 @@ func TestOnlyTheKeyDoesNothing(t *testing.T) {
 			index string
 			make  func() store.Change
 		}{
-			"changes": {"changes ADD UNIQUE INDEX own (fingerprint)", func() store.Change { return sqltest.Paid("b") }},
-			"history": {"history ADD UNIQUE INDEX own (cause_by)", func() store.Change { return sqltest.Paid("b") }},
+			"changes": {"changes ADD UNIQUE INDEX own (fingerprint)", func() store.Change { return sample.Paid("b") }},
+			"history": {"history ADD UNIQUE INDEX own (cause_by)", func() store.Change { return sample.Paid("b") }},
 			"payments": {"payments ADD UNIQUE INDEX own (booking_id)", func() store.Change {
-				c := sqltest.Paid("b")
-				c.Payments = append(c.Payments, sqltest.Paid("c").Payments...)
+				c := sample.Paid("b")
+				c.Payments = append(c.Payments, sample.Paid("c").Payments...)
 				c.Payments[1].BookingID = c.Booking.ID
 				return c
 			}},
-			"events": {"events ADD UNIQUE INDEX own (type)", func() store.Change { return sqltest.Paid("b") }},
+			"events": {"events ADD UNIQUE INDEX own (type)", func() store.Change { return sample.Paid("b") }},
 			"too long": {"changes COMMENT 'as it was'", func() store.Change {
-				c := sqltest.Paid("b")
+				c := sample.Paid("b")
 				c.History.From = store.State(strings.Repeat("x", 300))
 				return c
 			}},
@@ -313,7 +314,7 @@ func TestOnlyTheKeyDoesNothing(t *testing.T) {
 				db := w.New(t)
 				statement := w.Store(t, db, nil)
 				transaction := w.Store(t, db, func(context.Context, *sql.Tx, store.Change) error { return nil })
-				_, err := statement.Apply(ctx, sqltest.Paid("a"))
+				_, err := statement.Apply(ctx, sample.Paid("a"))
 				require.NoError(t, err)
 				_, err = db.Exec("ALTER TABLE stripebooking_" + c.index)
 				require.NoError(t, err)
@@ -340,9 +341,9 @@ func TestErrorsTellNoValue(t *testing.T) {
 		_, err := tx.ExecContext(ctx, "INSERT INTO visitors VALUES ('ada@example.com')")
 		return err
 	})
-	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
-	_, err = s.Apply(ctx, sqltest.Paid("b"))
+	_, err = s.Apply(ctx, sample.Paid("b"))
 	require.EqualValues(t, 1062, number(err), "%v", err)
 	assert.Regexp(t, "1062, which quotes a value, for key '.*own'$", err.Error())
 	assert.NotContains(t, err.Error(), "ada")
@@ -358,19 +359,19 @@ func TestCancelledWhileWaiting(t *testing.T) {
 			db := w.New(t)
 			s := w.Store(t, db, nil)
 			lock := begin(t, db)
-			_, err := s.With(lock).Apply(context.Background(), sqltest.Paid("a"))
+			_, err := s.With(lock).Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
 
 			sqltest.TestEnd(t, map[string]func(ctx context.Context) error{
-				"apply":          func(ctx context.Context) error { _, err := s.Apply(ctx, sqltest.Paid("a")); return err },
-				"apply seats":    func(ctx context.Context) error { _, err := s.Apply(ctx, sqltest.Seated("a")); return err },
-				"record failure": func(ctx context.Context) error { return s.RecordFailure(ctx, *sqltest.Paid("a").Event, "x", false) },
+				"apply":          func(ctx context.Context) error { _, err := s.Apply(ctx, sample.Paid("a")); return err },
+				"apply seats":    func(ctx context.Context) error { _, err := s.Apply(ctx, sample.Seated("a")); return err },
+				"record failure": func(ctx context.Context) error { return s.RecordFailure(ctx, *sample.Paid("a").Event, "x", false) },
 			})
 			require.NoError(t, lock.Rollback())
 
-			_, err = s.Apply(context.Background(), sqltest.Paid("a"))
+			_, err = s.Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
-			again, err := s.Apply(context.Background(), sqltest.Paid("a"))
+			again, err := s.Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
 			assert.False(t, again.Applied)
 			assert.Equal(t, 1, sqltest.Whole(t, db))
@@ -421,14 +422,14 @@ func TestInTxHidesAnError(t *testing.T) {
 		tx.ExecContext(ctx, "INSERT INTO no_such_table VALUES (1)")
 		return nil
 	})
-	res, err := s.Apply(ctx, sqltest.Paid("a"))
+	res, err := s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.True(t, res.Applied)
 	assert.Equal(t, 1, sqltest.Whole(t, db))
 
 	rival := begin(t, db)
 	for range 50 { // so that it is not the victim
-		require.NoError(t, sqltest.Note(ctx, rival, sqltest.Paid("theirs")))
+		require.NoError(t, sqltest.Note(ctx, rival, sample.Paid("theirs")))
 	}
 	_, err = rival.Exec("UPDATE stock SET sold = 1 WHERE id = 2")
 	require.NoError(t, err)
@@ -446,7 +447,7 @@ func TestInTxHidesAnError(t *testing.T) {
 		assert.EqualValues(t, 1213, number(err))
 		return nil
 	})
-	_, err = s.Apply(ctx, sqltest.Paid("b"))
+	_, err = s.Apply(ctx, sample.Paid("b"))
 	require.ErrorContains(t, err, "the transaction is over")
 	require.NoError(t, <-answer)
 	require.NoError(t, rival.Commit())
@@ -468,13 +469,13 @@ func TestManyLosersOfOneKey(t *testing.T) {
 			t.Run(w.Name+", "+name, func(t *testing.T) {
 				db := w.New(t)
 				s := w.Store(t, db, hook)
-				_, err := s.Apply(ctx, sqltest.Paid("a"))
+				_, err := s.Apply(ctx, sample.Paid("a"))
 				require.NoError(t, err)
 				for round := range 3 {
 					errs := make(chan error, n)
 					for range n {
 						go func() {
-							_, err := s.Apply(ctx, sqltest.WithIntent(sqltest.Name("b", round), "a"))
+							_, err := s.Apply(ctx, sample.WithIntent(sample.Name("b", round), "a"))
 							errs <- err
 						}()
 					}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 )
@@ -38,7 +39,7 @@ func TestEveryProtocol(t *testing.T) {
 			ctx := context.Background()
 			db, trips := openCounted(t, c.Way, c.NewDSN(t))
 			s := c.Store(t, db, nil)
-			warm, want := sqltest.Paid("warm"), sqltest.Paid("a")
+			warm, want := sample.Paid("warm"), sample.Paid("a")
 			warm.Event.Handlers, want.Event.Handlers = []string{"mail", "crm"}, []string{"mail", "crm"}
 			_, err := s.Apply(ctx, warm)
 			require.NoError(t, err)
@@ -56,25 +57,25 @@ func TestEveryProtocol(t *testing.T) {
 			res.Applied = false
 			assert.Equal(t, res, again)
 
-			res, err = s.Apply(ctx, sqltest.WithIntent("b", "a"))
+			res, err = s.Apply(ctx, sample.WithIntent("b", "a"))
 			require.ErrorIs(t, err, store.ErrConflict)
 			assert.Equal(t, store.ConflictIntent, res.Conflict)
 
 			// The other statements, with arguments of every kind.
 			b, err := s.Booking(ctx, "bk_a")
 			require.NoError(t, err)
-			claim := sqltest.Next("claim", b)
+			claim := sample.Next("claim", b)
 			claim.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 3, Count: 2}}
 			claim.Payments, claim.Event = want.Payments, want.Event
 			res, err = s.Apply(ctx, claim)
 			require.NoError(t, err)
-			release := sqltest.Next("release", *res.Booking)
+			release := sample.Next("release", *res.Booking)
 			release.Release = res.Booking.Seats
 			_, err = s.Apply(ctx, release)
 			require.NoError(t, err)
-			require.NoError(t, s.RecordFailure(ctx, *sqltest.Paid("c").Event, "x", true))
-			require.NoError(t, s.RecordHandled(ctx, "evt_c", []string{"h"}, true, sqltest.T0))
-			events, _, err := s.Events(ctx, store.EventFilter{State: store.EventDone, From: sqltest.T0}, store.Page{Limit: 2})
+			require.NoError(t, s.RecordFailure(ctx, *sample.Paid("c").Event, "x", true))
+			require.NoError(t, s.RecordHandled(ctx, "evt_c", []string{"h"}, true, sample.T0))
+			events, _, err := s.Events(ctx, store.EventFilter{State: store.EventDone, From: sample.T0}, store.Page{Limit: 2})
 			require.NoError(t, err)
 			assert.Len(t, events, 2)
 		})
@@ -87,12 +88,12 @@ func TestReplayWritesNothing(t *testing.T) {
 	db, trips := openCounted(t, pgx, pgx.NewDSN(t))
 	s := pgx.Store(t, db, nil)
 	for range 2 {
-		_, err := s.Apply(ctx, sqltest.Paid("a"))
+		_, err := s.Apply(ctx, sample.Paid("a"))
 		require.NoError(t, err)
 	}
 	before := versions(t, db)
 	var err error
-	took := trips.During(func() { _, err = s.Apply(ctx, sqltest.Paid("a")) })
+	took := trips.During(func() { _, err = s.Apply(ctx, sample.Paid("a")) })
 	require.NoError(t, err)
 	assert.EqualValues(t, 4, took, "the statement, the key, the booking with its payments, the event")
 	assert.Equal(t, before, versions(t, db))

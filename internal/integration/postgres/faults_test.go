@@ -25,5 +25,5 @@ func TestFaults(t *testing.T) {
 
 func TestKilled(t *testing.T) {
 	dsn := pgx.NewDSN(t)
-	faults.Kill(t, dsn, pgx.Store(t, pgx.Open(t, dsn), nil))
+	faults.Kill(t, pgx.Store(t, pgx.Open(t, dsn), nil), pgx.Driver, dsn)
 }

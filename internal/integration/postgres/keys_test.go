@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
-	"github.com/carevia/stripebooking/store"
 )
 
 func TestSuiteNoticesALostKey(t *testing.T) {
@@ -27,8 +27,7 @@ func dropKey(table string) string {
 // Without one of its unique keys, a Change that needs a transaction does not go
 // in: the database refuses the statement, rather than let two through.
 func TestEveryUniqueKeyIsNeeded(t *testing.T) {
-	c := sqltest.Paid("a")
-	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
+	c := sample.Seated("a")
 	c.Event.Handlers = []string{"h"}
 	for _, table := range []string{"changes", "history", "bookings", "payments", "seats", "events", "event_handlers"} {
 		t.Run(table, func(t *testing.T) {

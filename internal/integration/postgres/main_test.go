@@ -7,6 +7,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "github.com/lib/pq"              // the driver "postgres"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/servers"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
@@ -14,8 +15,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	faults.Child(sqltest.Opener(sqlstore.Postgres, "pgx"))
-	sqltest.Child(sqlstore.Postgres)
+	open := sqltest.Opener(sqlstore.Postgres)
+	faults.Child(open)
+	adaptertest.Child(open)
 	servers.Main(m)
 }
 

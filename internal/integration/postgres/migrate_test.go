@@ -1,14 +1,12 @@
 package postgres
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
-	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
 func TestMigrateFromEveryVersion(t *testing.T)    { sqltest.TestMigrateFromEveryVersion(t, pgx) }
@@ -23,24 +21,10 @@ func TestMigrateFromManyAtOnce(t *testing.T) {
 	}
 }
 
-// A migration that fails leaves nothing behind, and its connection is good for
-// the next caller.
 func TestMigrateAllOrNothing(t *testing.T) {
-	ctx := context.Background()
 	for _, w := range ways[:4] {
 		t.Run(w.Name, func(t *testing.T) {
-			db := w.New(t)
-			db.SetMaxOpenConns(1)
-			_, err := db.Exec("CREATE TABLE stripebooking_events (id TEXT)") // in the way of a later statement
-			require.NoError(t, err)
-			s := w.Unmigrated(t, sqlstore.Config{DB: db})
-			require.ErrorContains(t, s.Migrate(ctx), "0001_records")
-			var tables int
-			require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM pg_tables WHERE tablename LIKE 'stripebooking%'").Scan(&tables))
-			assert.Equal(t, 1, tables)
-			_, err = db.Exec("DROP TABLE stripebooking_events")
-			require.NoError(t, err)
-			assert.NoError(t, s.Migrate(ctx))
+			sqltest.TestMigrateAllOrNothing(t, w, "SELECT tablename FROM pg_tables WHERE tablename LIKE 'stripebooking%'")
 		})
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/carevia/stripebooking/internal/integration/sqltest"
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 )
 
 // statements notes every statement that pgx is asked for, with its arguments.
@@ -48,7 +49,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	fill(t, db)
 	clear(tracer.seen) // those of the migrations
 
-	sqltest.EveryCall(t, s, sqltest.T0)
+	adaptertest.EveryCall(t, s, sample.T0)
 
 	looked, rare := 0, 0
 	for q, args := range tracer.seen {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
@@ -32,7 +33,7 @@ func TestIsolation(t *testing.T) {
 		s := w.Store(t, db, func(ctx context.Context, tx *sql.Tx, _ store.Change) error {
 			return tx.QueryRowContext(ctx, "SHOW transaction_isolation").Scan(&level)
 		})
-		_, err := s.Apply(context.Background(), sqltest.Paid("a"))
+		_, err := s.Apply(context.Background(), sample.Paid("a"))
 		require.NoError(t, err)
 		assert.Equal(t, "read committed", level)
 	}
@@ -58,12 +59,12 @@ func TestWithSerializationFailure(t *testing.T) {
 				run := func(rival bool) (res store.Result, err error) {
 					tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 					require.NoError(t, err)
-					require.NoError(t, sqltest.Note(ctx, tx, sqltest.Paid("mine"))) // takes its snapshot
+					require.NoError(t, sqltest.Note(ctx, tx, sample.Paid("mine"))) // takes its snapshot
 					if rival {
-						_, err = s.Apply(ctx, sqltest.Paid("a"))
+						_, err = s.Apply(ctx, sample.Paid("a"))
 						require.NoError(t, err)
 					}
-					res, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
+					res, err = s.With(tx).Apply(ctx, sample.Paid("a"))
 					require.NoError(t, tx.Commit())
 					return res, err
 				}
@@ -92,23 +93,23 @@ func TestCancelledWhileWaiting(t *testing.T) {
 			s := w.Store(t, db, nil)
 			lock, err := db.Begin()
 			require.NoError(t, err)
-			_, err = s.With(lock).Apply(context.Background(), sqltest.Paid("a"))
+			_, err = s.With(lock).Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
 			_, err = lock.Exec("LOCK TABLE stripebooking_events IN ACCESS EXCLUSIVE MODE")
 			require.NoError(t, err)
 
 			sqltest.TestEnd(t, map[string]func(ctx context.Context) error{
-				"apply":          func(ctx context.Context) error { _, err := s.Apply(ctx, sqltest.Paid("a")); return err },
-				"apply seats":    func(ctx context.Context) error { _, err := s.Apply(ctx, sqltest.Seated("a")); return err },
-				"record failure": func(ctx context.Context) error { return s.RecordFailure(ctx, *sqltest.Paid("b").Event, "x", false) },
+				"apply":          func(ctx context.Context) error { _, err := s.Apply(ctx, sample.Paid("a")); return err },
+				"apply seats":    func(ctx context.Context) error { _, err := s.Apply(ctx, sample.Seated("a")); return err },
+				"record failure": func(ctx context.Context) error { return s.RecordFailure(ctx, *sample.Paid("b").Event, "x", false) },
 				"event":          func(ctx context.Context) error { _, err := s.Event(ctx, "evt_a"); return err },
 			})
 			require.NoError(t, lock.Rollback())
 
 			// None of them is still on its way to win: each was told to stop.
-			res, err := s.Apply(context.Background(), sqltest.Paid("a"))
+			res, err := s.Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
-			again, err := s.Apply(context.Background(), sqltest.Paid("a"))
+			again, err := s.Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
 			assert.False(t, again.Applied)
 			res.Applied = false
@@ -187,12 +188,12 @@ func TestInTxHidesAnError(t *testing.T) {
 				}
 				return nil
 			})
-			_, err := s.Apply(ctx, sqltest.Paid("a"))
+			_, err := s.Apply(ctx, sample.Paid("a"))
 			require.Error(t, err)
 			assert.True(t, store.IsTransient(err))
 			assert.Equal(t, 0, sqltest.Whole(t, db))
 			hide = false
-			_, err = s.Apply(ctx, sqltest.Paid("a"))
+			_, err = s.Apply(ctx, sample.Paid("a"))
 			require.NoError(t, err, "the connection is sound")
 			assert.Equal(t, 1, sqltest.Whole(t, db))
 		})
@@ -209,7 +210,7 @@ func TestWithAbortedTransaction(t *testing.T) {
 	_, err = tx.Exec("INSERT INTO no_such_table VALUES (1)")
 	require.Error(t, err)
 	for range 2 {
-		_, err := s.With(tx).Apply(ctx, sqltest.Paid("a"))
+		_, err := s.With(tx).Apply(ctx, sample.Paid("a"))
 		require.Equal(t, "25P02", state(err), "%v", err)
 		assert.True(t, store.IsTransient(err))
 	}

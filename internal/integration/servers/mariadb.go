@@ -64,7 +64,6 @@ func startMariaDB() (*MariaDBServer, error) {
 	cmd := exec.Command(install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 	cmd.Dir, cmd.SysProcAttr = dir, attr
 	if out, err := cmd.CombinedOutput(); err != nil {
-		os.RemoveAll(dir)
 		return nil, fmt.Errorf("mariadb-install-db: %w: %s", err, out)
 	}
 

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,7 +53,8 @@ func startMongoDB() (*MongoDBServer, error) {
 		}
 		return s, s.greet()
 	}
-	tool, err := program("go")
+	// A program of its own, without the race detector.
+	ferret, err := build("internal/integration/servers/ferretdb")
 	if err != nil {
 		return nil, err
 	}
@@ -67,19 +66,8 @@ func startMongoDB() (*MongoDBServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "stripebooking-ferretdb-")
-	if err != nil {
-		return nil, err
-	}
-	// A program of its own, without the race detector, beside this file.
-	_, file, _, _ := runtime.Caller(0)
-	build := exec.Command(tool, "build", "-o", dir, ".")
-	build.Dir = filepath.Join(filepath.Dir(file), "ferretdb")
-	if out, err := build.CombinedOutput(); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("building FerretDB: %w: %s", err, out)
-	}
-	return s, start(exec.Command(filepath.Join(dir, "ferretdb"), addr, dir), dir, syscall.SIGTERM, s.greet)
+	dir := filepath.Dir(ferret)
+	return s, start(exec.Command(ferret, addr, dir), dir, syscall.SIGTERM, s.greet)
 }
 
 func newMongoDB(u url.URL) (*MongoDBServer, error) {

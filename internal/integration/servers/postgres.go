@@ -75,7 +75,6 @@ func startPostgres() (*PostgresServer, error) {
 	cmd := exec.Command(initdb, args...)
 	cmd.Dir, cmd.SysProcAttr = dir, attr
 	if out, err := cmd.CombinedOutput(); err != nil {
-		os.RemoveAll(dir)
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 
@@ -189,12 +188,11 @@ func startPgBouncer() (*PgBouncerServer, error) {
 // unprivileged makes a temporary folder for a program that refuses to run as
 // root: root gives the folder to the named user, whom it becomes with attr.
 func unprivileged(name string) (dir string, attr *syscall.SysProcAttr, err error) {
-	if dir, err = os.MkdirTemp("", "stripebooking-"+name+"-"); err != nil || os.Geteuid() != 0 {
+	if dir, err = tempDir(name); err != nil || os.Geteuid() != 0 {
 		return dir, nil, err
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		os.RemoveAll(dir)
 		return "", nil, fmt.Errorf("the user %s, whom root must become, %w", name, errMissing)
 	}
 	uid, _ := strconv.Atoi(u.Uid)

@@ -101,7 +101,6 @@ func newDatabase(t testing.TB, admin *sql.DB, drop string) string {
 // process is a program that runs until the tests have ended.
 type process struct {
 	cmd  *exec.Cmd
-	dir  string // removed with it
 	stop os.Signal
 	log  string // a file with its output
 	done chan struct{}
@@ -110,12 +109,22 @@ type process struct {
 var (
 	mu      sync.Mutex
 	running []*process
+	folders []string
 )
 
-// start runs cmd, which works in the temporary folder dir, until the tests have
-// ended, and returns once ready says nil. stop is the signal that ends it at once.
+// tempDir makes a folder, which is removed when the tests have ended.
+func tempDir(name string) (string, error) {
+	dir, err := os.MkdirTemp("", "stripebooking-"+name+"-")
+	mu.Lock()
+	defer mu.Unlock()
+	folders = append(folders, dir)
+	return dir, err
+}
+
+// start runs cmd, which works in the folder dir, until the tests have ended, and
+// returns once ready says nil. stop is the signal that ends it at once.
 func start(cmd *exec.Cmd, dir string, stop os.Signal, ready func() error) error {
-	p := &process{cmd: cmd, dir: dir, stop: stop, log: filepath.Join(dir, "output"), done: make(chan struct{})}
+	p := &process{cmd: cmd, stop: stop, log: filepath.Join(dir, "output"), done: make(chan struct{})}
 	out, err := os.Create(p.log)
 	if err != nil {
 		return err
@@ -161,9 +170,11 @@ func stopAll() {
 			p.cmd.Process.Kill() //nolint:errcheck // it may have ended
 			<-p.done
 		}
-		os.RemoveAll(p.dir)
 	}
-	running = nil
+	for _, dir := range folders {
+		os.RemoveAll(dir)
+	}
+	running, folders = nil, nil
 }
 
 func tail(file string) string {

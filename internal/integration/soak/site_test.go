@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carevia/stripebooking/booking"
+	"github.com/carevia/stripebooking/internal/integration/role"
 	"github.com/carevia/stripebooking/payment"
 	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store"
@@ -132,30 +131,20 @@ func failsAtFirst() webhook.HandlerFunc {
 	}
 }
 
-// siteVar tells the test binary that it is to be a site's process, and on which store of the table; the others name
-// its database and where Stripe is.
-const (
-	siteVar     = "STRIPEBOOKING_SOAK_SITE"
-	databaseVar = "STRIPEBOOKING_SOAK_DATABASE"
-	stripeVar   = "STRIPEBOOKING_SOAK_STRIPE"
-)
-
-// child is a site as a process, if this is one: it says its address and ends with its input.
+// child is a site as a process, if this is one: on a store of the table, its database, and where Stripe is. It says its
+// address and ends with its input.
 func child() {
-	name, is := os.LookupEnv(siteVar)
-	if !is {
-		return
-	}
-	err := func() error {
+	role.Play("site", func(args []string) error {
+		name, database, stripe := args[0], args[1], args[2]
 		for _, target := range targets {
 			if target.name != name {
 				continue
 			}
-			s, err := target.open(os.Getenv(databaseVar))
+			s, err := target.open(database)
 			if err != nil {
 				return err
 			}
-			p, err := serve(s, os.Getenv(stripeVar), nil)
+			p, err := serve(s, stripe, nil)
 			if err != nil {
 				return err
 			}
@@ -164,12 +153,7 @@ func child() {
 			return err
 		}
 		return fmt.Errorf("no store is called %q", name)
-	}()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	})
 }
 
 // process is a site that runs.
@@ -197,32 +181,17 @@ func serve(s store.Store, stripe string, around func(store.Store, http.Handler) 
 }
 
 // spawn runs a site in a process of its own.
-func spawn(name, database, stripe string) (*process, error) {
-	exe, err := os.Executable()
+func spawn(t testing.TB, name, database, stripe string) (*process, error) {
+	child, err := role.Start(t, "site", name, database, stripe)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), siteVar+"="+name, databaseVar+"="+database, stripeVar+"="+stripe)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe() // it ends when this does
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &process{end: func() { cmd.Process.Kill(); in.Close(); cmd.Wait() }}
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
+	p := &process{end: func() { child.Process.Kill(); child.In.Close(); child.Wait() }}
+	if !child.Out.Scan() {
 		p.end()
 		return nil, errors.New("a site's process has ended at its start")
 	}
-	p.addr = lines.Text()
+	p.addr = child.Out.Text()
 	return p, nil
 }
 

@@ -110,7 +110,7 @@ func TestSoak(t *testing.T) {
 			database := target.database(t)
 			s, err := target.open(database)
 			require.NoError(t, err)
-			soaked(t, seed, n, s, func() (stock, error) { return target.stock(database) }, 2, func(stripe string) (*process, error) { return spawn(target.name, database, stripe) })
+			soaked(t, seed, n, s, func() (stock, error) { return target.stock(database) }, 2, func(stripe string) (*process, error) { return spawn(t, target.name, database, stripe) })
 		}
 		t.Run(target.name, func(t *testing.T) {
 			if target.slow == nil || !target.slow(t) {

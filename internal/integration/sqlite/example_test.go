@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/carevia/stripebooking/internal/integration/sqltest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -46,8 +46,8 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	event := sqltest.Paid("a") // booking, payment, ledger row and history line of one event
-	for range 3 {              // Stripe delivers it three times
+	event := sample.Paid("a") // booking, payment, ledger row and history line of one event
+	for range 3 {             // Stripe delivers it three times
 		res, err := st.Apply(ctx, event)
 		fmt.Println(res.Applied, res.Booking.State, res.Booking.Version, err)
 	}

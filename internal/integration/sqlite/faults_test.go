@@ -30,7 +30,7 @@ func TestFaults(t *testing.T) {
 func TestKilled(t *testing.T) {
 	dsn := recommended.NewDSN(t)
 	db := sqlitetest.OpenDB(t, dsn)
-	faults.Kill(t, dsn, sqlitetest.Store(t, db, nil))
+	faults.Kill(t, sqlitetest.Store(t, db, nil), recommended.Driver, dsn)
 	var check string
 	require.NoError(t, db.QueryRow("PRAGMA integrity_check").Scan(&check))
 	assert.Equal(t, "ok", check)

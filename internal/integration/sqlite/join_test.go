@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
@@ -31,10 +32,10 @@ func TestInTxCallsTheStore(t *testing.T) {
 	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
 	var s store.Store
 	s = sqlitetest.Store(t, db, func(ctx context.Context, _ *sql.Tx, c store.Change) error {
-		_, err := s.Apply(ctx, sqltest.Paid("b"))
+		_, err := s.Apply(ctx, sample.Paid("b"))
 		return err
 	})
-	_, err := s.Apply(context.Background(), sqltest.Paid("a"))
+	_, err := s.Apply(context.Background(), sample.Paid("a"))
 	require.ErrorContains(t, err, "use With(tx)")
 	assert.Equal(t, 0, sqltest.Whole(t, db))
 }
@@ -53,13 +54,13 @@ func TestWithTransactionOver(t *testing.T) {
 	_, err = tx.ExecContext(ctx, "INSERT INTO once VALUES (1), (1)")
 	require.Error(t, err)
 	for range 2 {
-		res, err := s.With(tx).Apply(ctx, sqltest.Paid("a"))
+		res, err := s.With(tx).Apply(ctx, sample.Paid("a"))
 		require.ErrorContains(t, err, "the transaction is over")
 		assert.False(t, res.Applied)
 	}
 	_, err = s.Booking(ctx, "bk_a")
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err, "the connection is sound again")
 }
 
@@ -75,6 +76,6 @@ func TestInTxOfTwoStores(t *testing.T) {
 		_, err := one.Apply(ctx, c)
 		return err
 	})
-	_, err := one.Apply(context.Background(), sqltest.Paid("a"))
+	_, err := one.Apply(context.Background(), sample.Paid("a"))
 	require.ErrorContains(t, err, "use With(tx)")
 }

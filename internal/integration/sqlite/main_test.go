@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/internal/integration/faults"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
@@ -12,17 +13,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	faults.Child(sqltest.Opener(sqlstore.SQLite, "sqlite"))
-	sqltest.Child(sqlstore.SQLite)
+	open := sqltest.Opener(sqlstore.SQLite)
+	faults.Child(open)
+	adaptertest.Child(open)
 	os.Exit(m.Run())
 }
 
 var (
-	recommended = sqltest.Way{Name: "immediate", Dialect: sqlstore.SQLite, Driver: "sqlite", NewDSN: func(t testing.TB) string {
-		return sqlitetest.DSN(sqlitetest.File(t))
-	}}
+	recommended = sqlitetest.Way
 	// unlocked begins transactions without a lock.
 	unlocked = sqltest.Way{Name: "deferred", Dialect: sqlstore.SQLite, Driver: "sqlite", NewDSN: func(t testing.TB) string {
-		return deferred(sqlitetest.DSN(sqlitetest.File(t)))
+		return deferred(recommended.NewDSN(t))
 	}}
 )

@@ -10,8 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
-	"github.com/carevia/stripebooking/internal/integration/sqltest"
 )
 
 // Every statement that reads, changes or deletes rows finds them by an index,
@@ -37,7 +38,7 @@ func TestEveryReadUsesAnIndex(t *testing.T) {
 	s := sqlitetest.Store(t, db, nil)
 	clear(seen) // those of the migrations
 
-	sqltest.EveryCall(t, s, sqltest.T0)
+	adaptertest.EveryCall(t, s, sample.T0)
 
 	statements := map[string][]any{}
 	for q, args := range seen {
@@ -79,11 +80,11 @@ func TestCost(t *testing.T) {
 		})
 	db.SetMaxOpenConns(1)
 	s := sqlitetest.Store(t, db, nil)
-	_, err := s.Apply(ctx, sqltest.Paid("warm"))
+	_, err := s.Apply(ctx, sample.Paid("warm"))
 	require.NoError(t, err)
 
 	log = nil
-	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.Equal(t, "BEGIN INSERT INSERT INSERT INSERT INSERT COMMIT", strings.Join(log, " "))
 
@@ -93,7 +94,7 @@ func TestCost(t *testing.T) {
 	}
 	before := changed()
 	log = nil
-	_, err = s.Apply(ctx, sqltest.Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.Equal(t, "BEGIN INSERT SELECT SELECT SELECT", strings.Join(log, " "))
 	assert.Equal(t, before, changed())

@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
-	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
 // Settings that would lose bookings are refused, by the name to add.
@@ -29,25 +29,13 @@ func TestSettings(t *testing.T) {
 		{"_busy_timeout=5000&_journal_mode=WAL&_synchronous=NORMAL", "_synchronous=FULL"},
 	} {
 		t.Run(c.params, func(t *testing.T) {
-			ctx := context.Background()
 			db := sqlitetest.OpenDB(t, "file:"+sqlitetest.File(t)+"?"+c.params)
-			s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
-			require.NoError(t, err)
-			err = s.Migrate(ctx)
-			if c.want == "" {
-				require.NoError(t, err)
-				_, err = s.Apply(ctx, sqltest.Paid("a"))
-				require.NoError(t, err)
+			if c.want != "" {
+				recommended.Refused(t, db, c.want)
 				return
 			}
-			require.ErrorContains(t, err, c.want)
-			_, err = s.Apply(ctx, sqltest.Paid("a"))
-			require.ErrorContains(t, err, c.want, "also without Migrate")
-			tx, err := db.Begin()
+			_, err := sqlitetest.Store(t, db, nil).Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
-			defer tx.Rollback()
-			_, err = s.With(tx).Apply(ctx, sqltest.Paid("a"))
-			require.ErrorContains(t, err, c.want, "also joined")
 		})
 	}
 }
@@ -85,9 +73,9 @@ func TestBusy(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 			defer cancel()
 			calls := map[string]func() error{
-				"apply":          func() error { _, err := s.Apply(ctx, sqltest.Paid("a")); return err },
-				"record failure": func() error { return s.RecordFailure(ctx, *sqltest.Paid("a").Event, "x", false) },
-				"record handled": func() error { return s.RecordHandled(ctx, "evt_a", nil, true, sqltest.T0) },
+				"apply":          func() error { _, err := s.Apply(ctx, sample.Paid("a")); return err },
+				"record failure": func() error { return s.RecordFailure(ctx, *sample.Paid("a").Event, "x", false) },
+				"record handled": func() error { return s.RecordHandled(ctx, "evt_a", nil, true, sample.T0) },
 				"migrate":        func() error { return s.Migrate(ctx) },
 			}
 			for name, call := range calls {
@@ -107,7 +95,7 @@ func TestBusy(t *testing.T) {
 			require.NoError(t, err, "readers don't wait")
 			release()
 			assert.Equal(t, 0, sqltest.Whole(t, db))
-			res, err := s.Apply(context.Background(), sqltest.Paid("a"))
+			res, err := s.Apply(context.Background(), sample.Paid("a"))
 			require.NoError(t, err)
 			assert.True(t, res.Applied)
 		})
@@ -125,14 +113,14 @@ func TestCancelledInTheQueue(t *testing.T) {
 	})
 	first := make(chan error)
 	go func() {
-		_, err := s.Apply(context.Background(), sqltest.Paid("a"))
+		_, err := s.Apply(context.Background(), sample.Paid("a"))
 		first <- err
 	}()
 	<-inside
 	ctx, cancel := context.WithCancel(context.Background())
 	second := make(chan error)
 	go func() {
-		_, err := s.Apply(ctx, sqltest.Paid("b"))
+		_, err := s.Apply(ctx, sample.Paid("b"))
 		second <- err
 	}()
 	cancel()
@@ -152,7 +140,7 @@ func TestCancelledWithin(t *testing.T) {
 		end()
 		return nil
 	})
-	_, err := s.Apply(ctx, sqltest.Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, 0, sqltest.Whole(t, db))
 
@@ -161,7 +149,7 @@ func TestCancelledWithin(t *testing.T) {
 	end = endJoined
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(joinedCtx, sqltest.Paid("a"))
+	_, err = s.With(tx).Apply(joinedCtx, sample.Paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
 	assert.NotContains(t, err.Error(), "must be rolled back")
 	_, err = tx.Exec("CREATE TABLE mine (n INTEGER)")
@@ -182,7 +170,7 @@ func TestManyWriters(t *testing.T) {
 	errs := make(chan error, 2*n)
 	for i := range 2 * n {
 		go func() {
-			_, err := s.Apply(context.Background(), sqltest.Paid(sqltest.Name("n", i/2)))
+			_, err := s.Apply(context.Background(), sample.Paid(sample.Name("n", i/2)))
 			errs <- err
 		}()
 	}
@@ -204,9 +192,9 @@ func TestWithAfterAStaleRead(t *testing.T) {
 	joined := s.With(tx)
 	_, err = joined.Booking(ctx, "bk_a")
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = s.Apply(ctx, sqltest.Paid("b"))
+	_, err = s.Apply(ctx, sample.Paid("b"))
 	require.NoError(t, err)
-	_, err = joined.Apply(ctx, sqltest.Paid("a"))
+	_, err = joined.Apply(ctx, sample.Paid("a"))
 	var driver interface{ Code() int }
 	require.True(t, errors.As(err, &driver), "%v", err)
 	assert.True(t, store.IsTransient(err))
@@ -217,8 +205,7 @@ func TestWithAfterAStaleRead(t *testing.T) {
 // Without one of its unique keys, no Change goes in: the database refuses the
 // statement, rather than let two through.
 func TestEveryUniqueKeyIsNeeded(t *testing.T) {
-	c := sqltest.Paid("a")
-	c.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
+	c := sample.Seated("a")
 	for _, table := range []string{"changes", "history", "bookings", "payments", "seats", "events"} {
 		t.Run(table, func(t *testing.T) {
 			ctx := context.Background()

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/internal/integration/sqlitetest"
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
 	"github.com/carevia/stripebooking/store"
@@ -19,8 +20,8 @@ import (
 func TestSQLiteRoundTrip(t *testing.T) {
 	ctx := context.Background()
 	s := sqlitetest.New(t)
-	c := sqltest.Paid("a")
-	c.Booking.HoldUntil = sqltest.T0
+	c := sample.Paid("a")
+	c.Booking.HoldUntil = sample.T0
 	c.Booking.Claims = []store.SeatClaim{{Slot: "mon 9:00", Capacity: 3, Count: 2}}
 	c.Claim = c.Booking.Claims
 	c.Payments[0].Refunds = []store.Refund{{ID: "re_1", Amount: 100, Status: "succeeded"}}
@@ -46,7 +47,7 @@ func TestSQLiteRoundTrip(t *testing.T) {
 	assert.Equal(t, c.Payments[0], p)
 	h, err := s.History(ctx, "bk_a")
 	require.NoError(t, err)
-	assert.Equal(t, []store.History{{BookingID: "bk_a", Version: 1, To: "confirmed", Cause: c.History.Cause, At: sqltest.T0}}, h)
+	assert.Equal(t, []store.History{{BookingID: "bk_a", Version: 1, To: "confirmed", Cause: c.History.Cause, At: sample.T0}}, h)
 }
 
 // Each unique key of the schema makes a second Change lose, with the word for
@@ -55,21 +56,19 @@ func TestSQLiteConflicts(t *testing.T) {
 	ctx := context.Background()
 	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
 	s := sqlitetest.Store(t, db, nil)
-	first := sqltest.Paid("a")
-	first.Claim = []store.SeatClaim{{Slot: "mon", Capacity: 1, Count: 1}}
+	first := sample.Seated("a")
 	_, err := s.Apply(ctx, first)
 	require.NoError(t, err)
 	before := sqltest.Counts(t, db)
 
-	sameVersion := sqltest.Paid("b")
+	sameVersion := sample.Paid("b")
 	sameVersion.Booking.ID, sameVersion.Payments[0].BookingID = "bk_a", "bk_a"
-	ahead := sqltest.Paid("c")
+	ahead := sample.Paid("c")
 	ahead.Booking.ID, ahead.Payments[0].BookingID, ahead.Booking.Version = "bk_a", "bk_a", 7
-	missing := sqltest.Paid("d")
+	missing := sample.Paid("d")
 	missing.Booking.Version = 1
-	intent := sqltest.Paid("e")
-	intent.Booking.PaymentIntentID, intent.Payments[0].PaymentIntentID = "pi_a", "pi_a"
-	seat := sqltest.Paid("f")
+	intent := sample.WithIntent("e", "a")
+	seat := sample.Paid("f")
 	seat.Claim = first.Claim
 
 	for _, c := range []struct {
@@ -109,7 +108,7 @@ func TestSQLiteCounter(t *testing.T) {
 	file := sqlitetest.File(t)
 	s := sqlitetest.Store(t, sqlitetest.OpenDB(t, sqlitetest.DSN(file)), nil)
 	other := sqlitetest.Store(t, sqlitetest.OpenDB(t, deferred(sqlitetest.DSN(file))), nil)
-	_, err := s.Apply(ctx, sqltest.Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 
 	count := func(w int) error {
@@ -119,7 +118,7 @@ func TestSQLiteCounter(t *testing.T) {
 		}
 		b, err := s.Booking(ctx, "bk_a")
 		for err == nil {
-			c := sqltest.Next(sqltest.Name("count", w), b)
+			c := sample.Next(sample.Name("count", w), b)
 			c.Booking.Due++
 			var res store.Result
 			res, err = s.Apply(ctx, c)
@@ -155,7 +154,7 @@ func TestSQLiteReadersSeeWholeChanges(t *testing.T) {
 	ctx := context.Background()
 	db := sqlitetest.OpenDB(t, sqlitetest.DSN(sqlitetest.File(t)))
 	s := sqlitetest.Store(t, db, nil)
-	first := sqltest.Paid("a")
+	first := sample.Paid("a")
 	_, err := s.Apply(ctx, first)
 	require.NoError(t, err)
 
@@ -187,9 +186,9 @@ func TestSQLiteReadersSeeWholeChanges(t *testing.T) {
 	b, err := s.Booking(ctx, "bk_a")
 	require.NoError(t, err)
 	for n := range changes {
-		c := sqltest.Next(sqltest.Name("more", n), b)
+		c := sample.Next(sample.Name("more", n), b)
 		p := first.Payments[0]
-		p.ID, p.PaymentIntentID = sqltest.Name("pay_", n), sqltest.Name("pi_", n)
+		p.ID, p.PaymentIntentID = sample.Name("pay_", n), sample.Name("pi_", n)
 		c.Payments = []store.Payment{p}
 		res, err := s.Apply(ctx, c)
 		require.NoError(t, err)

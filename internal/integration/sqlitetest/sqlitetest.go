@@ -3,7 +3,6 @@
 package sqlitetest
 
 import (
-	"context"
 	"database/sql"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/carevia/stripebooking/internal/integration/sqltest"
-	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -27,16 +25,13 @@ func File(t testing.TB) string {
 	return filepath.Join(t.TempDir(), "bookings.db")
 }
 
+// Way is the recommended one.
+var Way = sqltest.Way{Name: "immediate", Dialect: sqlstore.SQLite, Driver: "sqlite", NewDSN: func(t testing.TB) string {
+	return DSN(File(t))
+}}
+
 // OpenDB opens a database until the test ends.
-func OpenDB(t testing.TB, dsn string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
-}
+func OpenDB(t testing.TB, dsn string) *sql.DB { return Way.Open(t, dsn) }
 
 // Intercept opens a database whose statements all go through around.
 func Intercept(t testing.TB, dsn string, around sqltest.Around) *sql.DB {
@@ -49,23 +44,12 @@ func Intercept(t testing.TB, dsn string, around sqltest.Around) *sql.DB {
 }
 
 // Store is a migrated store over db.
-func Store(t testing.TB, db *sql.DB, inTx func(context.Context, *sql.Tx, store.Change) error) *sqlstore.Store {
-	t.Helper()
-	s, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite, InTx: inTx})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Migrate(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+func Store(t testing.TB, db *sql.DB, inTx sqltest.InTx) *sqlstore.Store {
+	return Way.Store(t, db, inTx)
 }
 
 // New is a store over a new database.
-func New(t testing.TB) *sqlstore.Store {
-	t.Helper()
-	return Store(t, OpenDB(t, DSN(File(t))), nil)
-}
+func New(t testing.TB) *sqlstore.Store { return Store(t, Way.New(t), nil) }
 
 // Blocked returns what reports whether somebody writes: all others wait then.
 func Blocked(t testing.TB, dsn string) func() bool {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/storetest"
 )
 
@@ -42,14 +43,14 @@ func BenchmarkThreeStatements(b *testing.B, w Way) {
 // guide looks the payment up, creates the booking and creates the payment record,
 // in the library's own tables.
 func (w Way) guide(db *sql.DB, id string) error {
-	c := Paid(id)
+	c := sample.Paid(id)
 	bk, p := c.Booking, c.Payments[0]
 	var owner string
 	err := db.QueryRow(w.bind("SELECT booking_id FROM stripebooking_payments WHERE payment_intent_id = ?"), p.PaymentIntentID).Scan(&owner)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return errors.Join(errors.New("it is there"), err)
 	}
-	ms := T0.UnixMilli()
+	ms := sample.T0.UnixMilli()
 	_, err = db.Exec(w.bind(`INSERT INTO stripebooking_bookings (id, user_id, service_id, service_name, payment_option, total, paid, due,
 		currency, state, reason, version, payment_intent_id, session_id, details, livemode, account, created_at, updated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 1, ?, ?, ?, false, '', ?, ?)`),

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -40,7 +41,7 @@ func TestNoHalfCommit(t *testing.T, w Way, versions func(*testing.T, *sql.DB) st
 			require.NoError(t, err)
 			before := versions(t, db)
 
-			change := Paid("a")
+			change := sample.Paid("a")
 			second := change.Payments[0]
 			second.ID, second.PaymentIntentID = "pay_second", "pi_second"
 			change.Payments = append(change.Payments, second)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -62,7 +63,7 @@ func TestInTx(t *testing.T, w Way) {
 	s = st
 
 	refuse = true
-	res, err := s.Apply(ctx, Paid("a"))
+	res, err := s.Apply(ctx, sample.Paid("a"))
 	require.ErrorIs(t, err, errNo)
 	assert.True(t, store.IsTransient(err))
 	assert.Equal(t, store.Result{}, res)
@@ -72,13 +73,13 @@ func TestInTx(t *testing.T, w Way) {
 	assert.EqualValues(t, 1, seen[0].Version, "it sees what the Change wrote")
 
 	refuse = false
-	_, err = s.Apply(ctx, Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.Equal(t, 1, noted())
 
-	_, err = s.Apply(ctx, Paid("a"))
+	_, err = s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
-	again := Paid("a")
+	again := sample.Paid("a")
 	again.Key = "other"
 	_, err = s.Apply(ctx, again)
 	require.ErrorIs(t, err, store.ErrConflict)
@@ -98,10 +99,10 @@ func TestWith(t *testing.T, w Way, level sql.IsolationLevel) {
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	require.NoError(t, err)
 	joined := s.With(tx)
-	res, err := joined.Apply(ctx, Paid("a"))
+	res, err := joined.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.True(t, res.Applied)
-	require.NoError(t, Note(ctx, tx, Paid("a")))
+	require.NoError(t, Note(ctx, tx, sample.Paid("a")))
 	_, err = joined.Booking(ctx, "bk_a")
 	require.NoError(t, err, "its own reads see it")
 	_, err = s.Booking(ctx, "bk_a")
@@ -114,11 +115,11 @@ func TestWith(t *testing.T, w Way, level sql.IsolationLevel) {
 	tx, err = db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	require.NoError(t, err)
 	joined = s.With(tx)
-	require.NoError(t, Note(ctx, tx, Paid("a")))
-	res, err = joined.Apply(ctx, Paid("a"))
+	require.NoError(t, Note(ctx, tx, sample.Paid("a")))
+	res, err = joined.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.True(t, res.Applied)
-	res, err = joined.Apply(ctx, Paid("a"))
+	res, err = joined.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.False(t, res.Applied, "a replay within the transaction")
 	require.NoError(t, tx.Commit())
@@ -129,20 +130,20 @@ func TestWith(t *testing.T, w Way, level sql.IsolationLevel) {
 	tx, err = db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	require.NoError(t, err)
 	joined = s.With(tx)
-	require.NoError(t, Note(ctx, tx, Paid("b")))
-	for conflict, loser := range Losers() {
+	require.NoError(t, Note(ctx, tx, sample.Paid("b")))
+	for conflict, loser := range sample.Losers() {
 		res, err = joined.Apply(ctx, loser)
 		require.ErrorIs(t, err, store.ErrConflict)
 		assert.Equal(t, conflict, res.Conflict)
 	}
-	require.ErrorIs(t, joined.RecordHandled(ctx, "evt_none", []string{"h"}, true, T0), store.ErrNotFound)
-	res, err = joined.Apply(ctx, Paid("a"))
+	require.ErrorIs(t, joined.RecordHandled(ctx, "evt_none", []string{"h"}, true, sample.T0), store.ErrNotFound)
+	res, err = joined.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	assert.False(t, res.Applied)
-	require.NoError(t, Note(ctx, tx, Paid("b")))
-	_, err = joined.Apply(ctx, Paid("c"))
+	require.NoError(t, Note(ctx, tx, sample.Paid("b")))
+	_, err = joined.Apply(ctx, sample.Paid("c"))
 	require.NoError(t, err)
-	require.NoError(t, joined.RecordHandled(ctx, "evt_c", []string{"h"}, true, T0))
+	require.NoError(t, joined.RecordHandled(ctx, "evt_c", []string{"h"}, true, sample.T0))
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, 3, noted())
 	assert.Equal(t, 2, Whole(t, db))
@@ -167,10 +168,10 @@ func TestWithRunsInTx(t *testing.T, w Way) {
 	tx, err := db.BeginTx(ctx, nil)
 	require.NoError(t, err)
 	joined := s.With(tx)
-	_, err = joined.Apply(ctx, Paid("a"))
+	_, err = joined.Apply(ctx, sample.Paid("a"))
 	require.ErrorIs(t, err, errNo)
 	refuse = false
-	_, err = joined.Apply(ctx, Paid("b"))
+	_, err = joined.Apply(ctx, sample.Paid("b"))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, 1, noted())
@@ -184,13 +185,13 @@ func TestWithWithinInTx(t *testing.T, w Way) {
 	db := w.New(t)
 	var s *sqlstore.Store
 	s = w.Store(t, db, func(ctx context.Context, tx *sql.Tx, c store.Change) error {
-		return s.With(tx).RecordHandled(ctx, c.Event.ID, []string{"mail"}, true, T0)
+		return s.With(tx).RecordHandled(ctx, c.Event.ID, []string{"mail"}, true, sample.T0)
 	})
-	_, err := s.Apply(ctx, Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	tx, err := db.BeginTx(ctx, nil)
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(ctx, Paid("b"))
+	_, err = s.With(tx).Apply(ctx, sample.Paid("b"))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())
 	for _, id := range []string{"evt_a", "evt_b"} {
@@ -207,18 +208,18 @@ func TestSeatFreedSince(t *testing.T, w Way, level sql.IsolationLevel) {
 	ctx := context.Background()
 	db := w.New(t)
 	s := w.Store(t, db, nil)
-	first, err := s.Apply(ctx, Seated("a"))
+	first, err := s.Apply(ctx, sample.Seated("a"))
 	require.NoError(t, err)
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	require.NoError(t, err)
 	defer tx.Rollback()
 	_, err = s.With(tx).Booking(ctx, "bk_a") // from here on it sees what is now
 	require.NoError(t, err)
-	release := Next("release", *first.Booking)
+	release := sample.Next("release", *first.Booking)
 	release.Release = first.Booking.Seats
 	_, err = s.Apply(ctx, release)
 	require.NoError(t, err)
-	res, err := s.With(tx).Apply(ctx, Seated("b"))
+	res, err := s.With(tx).Apply(ctx, sample.Seated("b"))
 	require.NoError(t, err)
 	require.Equal(t, first.Booking.Seats, res.Booking.Seats)
 	require.NoError(t, tx.Commit())
@@ -230,7 +231,7 @@ func TestWithFromManyGoroutines(t *testing.T, w Way) {
 	ctx := context.Background()
 	db := w.New(t)
 	s := w.Store(t, db, nil)
-	_, err := s.Apply(ctx, Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.NoError(t, err)
 	tx, err := db.BeginTx(ctx, nil)
 	require.NoError(t, err)
@@ -241,12 +242,12 @@ func TestWithFromManyGoroutines(t *testing.T, w Way) {
 		wg.Add(2)
 		go func() {
 			defer wg.Done()
-			_, err := joined.Apply(ctx, Paid(Name("n", i)))
+			_, err := joined.Apply(ctx, sample.Paid(sample.Name("n", i)))
 			errs <- err
 		}()
 		go func() {
 			defer wg.Done()
-			if _, err := joined.Apply(ctx, WithIntent(Name("lost", i), "a")); !errors.Is(err, store.ErrConflict) {
+			if _, err := joined.Apply(ctx, sample.WithIntent(sample.Name("lost", i), "a")); !errors.Is(err, store.ErrConflict) {
 				errs <- fmt.Errorf("want a conflict, got %v", err)
 			}
 			list, _, err := joined.BookingsByUser(ctx, "user_1", store.Page{})
@@ -276,7 +277,7 @@ func TestInTxErrorOfAnotherCall(t *testing.T, w Way) {
 		s := w.Store(t, db, func(context.Context, *sql.Tx, store.Change) error {
 			return fmt.Errorf("another call: %w", other)
 		})
-		_, err := s.Apply(ctx, Paid("a"))
+		_, err := s.Apply(ctx, sample.Paid("a"))
 		require.ErrorContains(t, err, "another call")
 		assert.NotErrorIs(t, err, other)
 		assert.True(t, store.IsTransient(err))

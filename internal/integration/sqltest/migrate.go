@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
 
@@ -55,7 +57,7 @@ func TestMigrateFromEveryVersion(t *testing.T, w Way) {
 		}
 		for range 2 {
 			s := w.Store(t, db, nil)
-			_, err := s.Apply(ctx, Paid("a"))
+			_, err := s.Apply(ctx, sample.Paid("a"))
 			require.NoError(t, err)
 		}
 		assert.Equal(t, names, migrated(t, db), "from version %d", from)
@@ -63,37 +65,30 @@ func TestMigrateFromEveryVersion(t *testing.T, w Way) {
 	}
 }
 
-// TestMigrateFromManyAtOnce: ten processes and ten pools of this one start on an
-// empty database.
+// TestMigrateFromManyAtOnce: all start on an empty database.
 func TestMigrateFromManyAtOnce(t *testing.T, w Way) {
-	const n = 10
 	dsn := w.NewDSN(t)
-	var start, wait []func() error
-	for range n {
-		cmd, in, out := process(t, "migrate", w.Driver, dsn)
-		require.True(t, out.Scan(), "the process is ready")
-		start, wait = append(start, in.Close), append(wait, cmd.Wait)
-	}
-	gun, errs := make(chan struct{}), make(chan error, n)
-	for range n {
-		s := w.Unmigrated(t, sqlstore.Config{DB: w.Open(t, dsn)})
-		go func() {
-			<-gun
-			errs <- s.Migrate(context.Background())
-		}()
-	}
-	close(gun)
-	for _, start := range start {
-		require.NoError(t, start())
-	}
-	for range n {
-		assert.NoError(t, <-errs)
-	}
-	for _, wait := range wait {
-		assert.NoError(t, wait())
-	}
+	adaptertest.MigrateAtOnce(t, func() *sqlstore.Store {
+		return w.Unmigrated(t, sqlstore.Config{DB: w.Open(t, dsn)})
+	}, w.Driver, dsn)
 	_, names := w.steps(t, "")
 	assert.Equal(t, names, migrated(t, w.Open(t, dsn)))
+}
+
+// TestMigrateAllOrNothing: a migration that fails leaves nothing behind, and its
+// connection is good for the next caller. tables is a query for the names of tables.
+func TestMigrateAllOrNothing(t *testing.T, w Way, tables string) {
+	ctx := context.Background()
+	db := w.New(t)
+	db.SetMaxOpenConns(1)
+	_, err := db.Exec("CREATE TABLE stripebooking_events (id TEXT)") // in the way of a later statement
+	require.NoError(t, err)
+	s := w.Unmigrated(t, sqlstore.Config{DB: db})
+	require.ErrorContains(t, s.Migrate(ctx), "0001_records")
+	assert.Equal(t, []string{"stripebooking_events"}, Column(t, db, tables))
+	_, err = db.Exec("DROP TABLE stripebooking_events")
+	require.NoError(t, err)
+	assert.NoError(t, s.Migrate(ctx))
 }
 
 // TestMigrateRefusesANewerSchema: this program is too old for it.
@@ -117,7 +112,7 @@ func TestMigratePrefixAndOwnTool(t *testing.T, w Way) {
 	}
 	two := w.Unmigrated(t, sqlstore.Config{DB: db, TablePrefix: "other_"})
 	for _, s := range []*sqlstore.Store{one, two} {
-		res, err := s.Apply(ctx, Paid("a"))
+		res, err := s.Apply(ctx, sample.Paid("a"))
 		require.NoError(t, err)
 		assert.True(t, res.Applied)
 	}

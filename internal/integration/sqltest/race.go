@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -52,7 +53,7 @@ func TestDeadlockIsRunAgain(t *testing.T, w Way) {
 	errs := make(chan error, 2)
 	for _, id := range []string{"a", "b"} {
 		go func() {
-			res, err := s.Apply(ctx, Paid(id))
+			res, err := s.Apply(ctx, sample.Paid(id))
 			if err == nil && !res.Applied {
 				err = errors.New("not applied")
 			}
@@ -99,10 +100,10 @@ func TestWaitsForARival(t *testing.T, w Way, params string, blocked func(db *sql
 				s := w.Store(t, db, nil)
 				rival, err := db.Begin()
 				require.NoError(t, err)
-				_, err = s.With(rival).Apply(ctx, Paid("rival"))
+				_, err = s.With(rival).Apply(ctx, sample.Paid("rival"))
 				require.NoError(t, err)
 
-				change := Paid(c.id)
+				change := sample.Paid(c.id)
 				c.meets(&change)
 				waiting := w.Store(t, w.Open(t, dsn+params), nil)
 				type outcome struct {
@@ -156,7 +157,7 @@ func TestCancelledWithin(t *testing.T, w Way) {
 		end()
 		return nil
 	})
-	_, err := s.Apply(ctx, Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, 0, Whole(t, db))
 }
@@ -174,11 +175,11 @@ func TestWithCancelledBetween(t *testing.T, w Way) {
 	noted := Notes(t, db)
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	require.NoError(t, Note(context.Background(), tx, Paid("mine")))
-	_, err = s.With(tx).Apply(ctx, Paid("a"))
+	require.NoError(t, Note(context.Background(), tx, sample.Paid("mine")))
+	_, err = s.With(tx).Apply(ctx, sample.Paid("a"))
 	require.ErrorIs(t, err, context.Canceled)
 	assert.NotContains(t, err.Error(), "must be rolled back")
-	require.NoError(t, Note(context.Background(), tx, Paid("mine")))
+	require.NoError(t, Note(context.Background(), tx, sample.Paid("mine")))
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, 2, noted())
 	assert.Equal(t, 0, Whole(t, db))
@@ -193,15 +194,15 @@ func TestWithCancelledInside(t *testing.T, w Way) {
 	rival, err := db.Begin()
 	require.NoError(t, err)
 	// Its intent is that of the other, which comes after other rows.
-	_, err = s.With(rival).Apply(context.Background(), WithIntent("b", "a"))
+	_, err = s.With(rival).Apply(context.Background(), sample.WithIntent("b", "a"))
 	require.NoError(t, err)
 
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	require.NoError(t, Note(context.Background(), tx, Paid("mine")))
+	require.NoError(t, Note(context.Background(), tx, sample.Paid("mine")))
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	_, err = s.With(tx).Apply(ctx, Paid("a"))
+	_, err = s.With(tx).Apply(ctx, sample.Paid("a"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.ErrorContains(t, err, "must be rolled back")
 	require.Error(t, tx.Commit())

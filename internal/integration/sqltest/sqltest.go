@@ -1,6 +1,5 @@
-// Package sqltest is what the tests of sqlstore have in common on all databases:
-// the records they write, ways to look at connections and tables, and the tests that
-// are the same for each dialect.
+// Package sqltest is what the tests of sqlstore have in common on all databases: ways
+// to look at connections and tables, and the tests that are the same for each dialect.
 package sqltest
 
 import (
@@ -12,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 	"github.com/carevia/stripebooking/store/sqlstore"
 )
@@ -80,11 +80,11 @@ func (w Way) Unmigrated(t testing.TB, cfg sqlstore.Config) *sqlstore.Store {
 	return s
 }
 
-// Opener is what opens a store on a database that has its tables, by the data source
+// Opener is what opens a store on a database in a place: a driver and the data source
 // name.
-func Opener(d *sqlstore.Dialect, driver string) func(dsn string) (store.Store, error) {
-	return func(dsn string) (store.Store, error) {
-		db, err := sql.Open(driver, dsn)
+func Opener(d *sqlstore.Dialect) func(place []string) (*sqlstore.Store, error) {
+	return func(place []string) (*sqlstore.Store, error) {
+		db, err := sql.Open(place[0], place[1])
 		if err != nil {
 			return nil, err
 		}
@@ -99,11 +99,11 @@ func (w Way) Refused(t *testing.T, db *sql.DB, want string) {
 	ctx := context.Background()
 	s := w.Unmigrated(t, sqlstore.Config{DB: db})
 	require.ErrorContains(t, s.Migrate(ctx), want)
-	_, err := s.Apply(ctx, Paid("a"))
+	_, err := s.Apply(ctx, sample.Paid("a"))
 	require.ErrorContains(t, err, want, "also without Migrate")
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	_, err = s.With(tx).Apply(ctx, Paid("a"))
+	_, err = s.With(tx).Apply(ctx, sample.Paid("a"))
 	require.ErrorContains(t, err, want, "also joined")
 	require.NoError(t, tx.Rollback())
 }

@@ -60,7 +60,7 @@ func TestCommands(t *testing.T) {
 	must("a payment with seats at once", "find find insert", apply(direct))
 	must("again", "find", apply(direct))
 	must("a hold without a free seat", "find find find", func() error {
-		_, err := s.Apply(ctx, held("f", seats("mon", 1, 1)))
+		_, err := s.Apply(ctx, sample.Held("f", sample.Seats("mon", 1, 1)))
 		require.ErrorIs(t, err, store.ErrConflict)
 		return nil
 	})

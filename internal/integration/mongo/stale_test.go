@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/carevia/stripebooking/internal/integration/sample"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -60,41 +61,41 @@ func levels(t *testing.T, seen []*event.CommandStartedEvent) (list []string) {
 // primary no more does not see that, or less. Nothing is refused for what it does not see.
 func TestNoConflictByAStaleRead(t *testing.T) {
 	ctx := context.Background()
-	seat := seats("mon", 1, 1)
-	third := func(_ store.Store, a store.Booking) store.Change { return next("third", a) }
+	seat := sample.Seats("mon", 1, 1)
+	third := func(_ store.Store, a store.Booking) store.Change { return sample.Next("third", a) }
 	for name, tt := range map[string]struct {
 		field  string
 		hidden []string
 		change func(s store.Store, a store.Booking) store.Change
 		replay bool
 	}{
-		"a hold, for the seat": {"", []string{"give_a"}, func(store.Store, store.Booking) store.Change { return held("b", seat) }, false},
+		"a hold, for the seat": {"", []string{"give_a"}, func(store.Store, store.Booking) store.Change { return sample.Held("b", seat) }, false},
 		"a payment that came late, for the seat": {"", []string{"give_a"}, func(store.Store, store.Booking) store.Change {
-			c := paid("b")
+			c := sample.Paid("b")
 			c.Claim = []store.SeatClaim{seat}
 			return c
 		}, false},
 		"who has the seat, to give it up": {"claim", []string{"hold_b"}, func(s store.Store, _ store.Booking) store.Change {
-			res, err := s.Apply(ctx, held("b", seat))
+			res, err := s.Apply(ctx, sample.Held("b", seat))
 			require.NoError(t, err)
-			c := next("give_b", *res.Booking)
+			c := sample.Next("give_b", *res.Booking)
 			c.Release = res.Booking.Seats
 			return c
 		}, false},
 		"the version that was read": {"", []string{"give_a"}, third, false},
 		"any version":               {"", []string{"hold_a", "give_a"}, third, false},
 		"the key, which has the seat": {"$or", []string{"hold_b"}, func(s store.Store, _ store.Booking) store.Change {
-			_, err := s.Apply(ctx, held("b", seat))
+			_, err := s.Apply(ctx, sample.Held("b", seat))
 			require.NoError(t, err)
-			return held("b", seat)
+			return sample.Held("b", seat)
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, line, _ := intercepted(t)
 			s := newStore(t, db)
-			res, err := s.Apply(ctx, held("a", seat))
+			res, err := s.Apply(ctx, sample.Held("a", seat))
 			require.NoError(t, err)
-			give := next("give_a", *res.Booking)
+			give := sample.Next("give_a", *res.Booking)
 			give.Release = res.Booking.Seats
 			res, err = s.Apply(ctx, give)
 			require.NoError(t, err)
@@ -120,11 +121,11 @@ func TestConflictIsLookedAtByThePrimary(t *testing.T) {
 	db, line, sent := intercepted(t)
 	line.set(stale("", "nothing"), nil)
 	s := newStore(t, db)
-	res, err := s.Apply(ctx, held("a", seats("mon", 1, 1)))
+	res, err := s.Apply(ctx, sample.Held("a", sample.Seats("mon", 1, 1)))
 	require.NoError(t, err)
-	never := next("never", *res.Booking)
+	never := sample.Next("never", *res.Booking)
 	never.Booking.Version = 9
-	again := held("a")
+	again := sample.Held("a")
 	again.Key = "again"
 	session, err := db.Client().StartSession()
 	require.NoError(t, err)
@@ -135,7 +136,7 @@ func TestConflictIsLookedAtByThePrimary(t *testing.T) {
 		conflict store.Conflict
 		levels   []string
 	}{
-		{held("b", seats("mon", 1, 1)), store.ConflictSeats, []string{"majority", "linearizable", "linearizable"}},
+		{sample.Held("b", sample.Seats("mon", 1, 1)), store.ConflictSeats, []string{"majority", "linearizable", "linearizable"}},
 		{never, store.ConflictVersion, []string{"majority", "majority", "linearizable", "linearizable"}},
 		{again, store.ConflictVersion, []string{"majority"}}, // what is there stays
 	} {
@@ -165,10 +166,10 @@ func TestConflictOnAServerAlone(t *testing.T) {
 	}
 	line.mu.Unlock()
 	s := newStore(t, db)
-	_, err := s.Apply(ctx, held("a", seats("mon", 1, 1)))
+	_, err := s.Apply(ctx, sample.Held("a", sample.Seats("mon", 1, 1)))
 	require.NoError(t, err)
 	var res store.Result
-	seen, _ := sent.during(func() { res, err = s.Apply(ctx, held("b", seats("mon", 1, 1))) })
+	seen, _ := sent.during(func() { res, err = s.Apply(ctx, sample.Held("b", sample.Seats("mon", 1, 1))) })
 	require.ErrorIs(t, err, store.ErrConflict)
 	assert.Equal(t, store.ConflictSeats, res.Conflict)
 	assert.Equal(t, []string{"majority", "linearizable", "majority", "majority"}, levels(t, seen))

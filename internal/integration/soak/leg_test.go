@@ -41,6 +41,8 @@ type soak struct {
 	known stock                                                             // what the legs have explained
 	seen  struct{ customers, paid, deliveries, lost, requests, failed int } // who came and paid, and what the chaos did
 
+	handled sync.Map // the events that the sites' handler has succeeded for
+
 	clock  *stripetest.Clock
 	stripe atomic.Pointer[stripetest.Stripe] // the present leg's
 	hub    *httptest.Server                  // where the sites find Stripe, and Stripe the sites
@@ -59,6 +61,7 @@ func newSoak(t testing.TB, seed int64, n int, s store.Store, stock func() (stock
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { k.stripe.Load().ServeHTTP(w, r) })
+	mux.HandleFunc("/handled/{event}", func(_ http.ResponseWriter, r *http.Request) { k.handled.Store(r.PathValue("event"), true) })
 	mux.Handle("/hook", &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: k.sites.addr()})

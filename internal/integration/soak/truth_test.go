@@ -308,6 +308,14 @@ func (l *leg) compareEvents(ctx context.Context, events []stripetest.Event) erro
 		if row.State != want {
 			l.tally.wrong("event %s (%s) is %s %q", e.ID, e.Type, row.State, row.Reason)
 		}
+		if want == store.EventDone && e.Type == handled {
+			if _, ok := l.handled.Load(e.ID); !ok {
+				l.tally.lost("event %s (%s) was not handled", e.ID, e.Type)
+			}
+			if !slices.Equal(row.Handlers, []string{handled}) {
+				l.tally.wrong("event %s (%s) was handled by %q", e.ID, e.Type, row.Handlers)
+			}
+		}
 	}
 	for _, state := range []store.EventState{store.EventApplied, store.EventFailed, store.EventDead} {
 		rows, _, err := l.store.Events(ctx, store.EventFilter{State: state}, store.Page{Limit: 10})

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/carevia/stripebooking/booking"
 	"github.com/carevia/stripebooking/payment"
@@ -85,12 +87,14 @@ type customer struct {
 	other  *deal             // agreed as well
 	seats  []store.SeatClaim // wanted
 	plain  bool              // at a site that makes its sessions itself
+	began  time.Time
 
 	charged                 int64  // not 0: instead of what was agreed
 	tax, shipping, discount int64  // of a plain site
 	booking                 string // its id, where it is told
 	session                 string // that was paid, or will be by the bank
 	good                    bool   // the bank pays
+	soldOut                 atomic.Bool
 }
 
 func newCustomer(l *leg, n int) *customer {
@@ -107,7 +111,13 @@ func newCustomer(l *leg, n int) *customer {
 	return c
 }
 
-func (c *customer) comes(ctx context.Context) { c.kind.comes(c, ctx) }
+func (c *customer) comes(ctx context.Context) {
+	c.began = store.Time(c.clock.Now())
+	c.kind.comes(c, ctx)
+}
+
+// late is true when a hold may have ended: its end has no parts of a second.
+func (c *customer) late() bool { return c.clock.Now().Sub(c.began) > hold-time.Second }
 
 // half is true for every second customer.
 func (c *customer) half() bool { return c.random.IntN(2) == 0 }
@@ -127,9 +137,11 @@ func (c *customer) clicks(ctx context.Context, clicks int, d deal, o order) (ses
 	var wg sync.WaitGroup
 	for i := range done {
 		wg.Go(func() {
-			switch status, answer := c.ask(ctx, "/checkout", c.user, o); status {
-			case 0, 409, 410: // no time left, no seat left, too late
-			case 200:
+			switch status, answer := c.ask(ctx, "/checkout", c.user, o); {
+			case status == 0, status == 410 && c.late(): // no time left
+			case status == 409 && c.seats != nil:
+				c.soldOut.Store(true)
+			case status == 200:
 				if err := json.Unmarshal(answer, &done[i]); err != nil {
 					c.tally.wrong("%s: checkout: %v", c, err)
 				}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,21 @@ func twice(ctx context.Context, s store.Store, c store.Change, user string) (sto
 	return res, err
 }
 
+// refuses answers some users' requests to a path with this status.
+func refuses(path string, status int) func(store.Store, http.Handler) http.Handler {
+	return func(_ store.Store, site http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == path && strings.HasSuffix(r.Header.Get(userHeader), "3") {
+				w.WriteHeader(status)
+				return
+			}
+			site.ServeHTTP(w, r)
+		})
+	}
+}
+
 func TestNoticed(t *testing.T) {
+	var k *soak
 	for name, tt := range map[string]struct {
 		wrong
 		counted func(*tally) int
@@ -156,6 +171,36 @@ func TestNoticed(t *testing.T) {
 				c.Booking, c.Payments, c.Release, c.History = nil, nil, nil, nil
 			}
 		})}, counted: state},
+		"seats are lost when a hold ends": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			res, err := s.Apply(ctx, c)
+			if err == nil && res.Applied && len(c.Release) > 0 {
+				b := c.Booking.Clone()
+				b.ID, b.Version, b.Seats, b.PaymentIntentID, b.State = "x"+b.ID, 0, nil, "", store.StateHeld
+				b.UserID, b.SessionID = "nobody", "" // a booking that is in no list, so that its seats alone are in the way
+				_, _ = s.(*watched).Store.Apply(ctx, store.Change{Key: c.Key + "x", Booking: &b, Claim: b.Claims, History: &store.History{To: b.State, Cause: c.History.Cause}})
+			}
+			return res, err
+		}}, counted: state, n: 90},
+		"somebody is told that all seats are taken": {wrong: wrong{site: refuses("/checkout", http.StatusConflict)}, counted: state},
+		"somebody is told that it is too late":      {wrong: wrong{site: refuses("/checkout", http.StatusGone)}, counted: state},
+		"all seats are taken, and nobody has one": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			if len(c.Claim) > 0 {
+				return store.Result{Conflict: store.ConflictSeats}, store.ErrConflict
+			}
+			return s.Apply(ctx, c)
+		}}, counted: missing},
+		"a session is ended before it can be paid": {wrong: wrong{site: func(_ store.Store, site http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				answer := httptest.NewRecorder()
+				site.ServeHTTP(answer, r)
+				var made struct{ SessionID string }
+				if json.Unmarshal(answer.Body.Bytes(), &made) == nil && made.SessionID != "" {
+					_, _ = k.stripe.Load().Expire(made.SessionID)
+				}
+				w.WriteHeader(answer.Code)
+				_, _ = answer.Body.WriteTo(w)
+			})
+		}}, counted: missing},
 		"anybody may look": {wrong: wrong{site: func(s store.Store, site http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/verify" {
@@ -177,7 +222,7 @@ func TestNoticed(t *testing.T) {
 			if tt.Store = held; tt.n == 0 {
 				tt.n = 25
 			}
-			k := newSoak(t, 1, tt.n, tt, held.stock, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
+			k = newSoak(t, 1, tt.n, tt, held.stock, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
 			k.chaos = stripetest.Chaos{} // one thing wrong is enough
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()

@@ -55,13 +55,16 @@ type order struct {
 	Seats     []store.SeatClaim
 }
 
+// hold is how long a site waits for a payment.
+const hold = 2 * time.Hour
+
 // newSite is a service that books: checkout, webhook, confirm and verify over one store.
 func newSite(s store.Store, stripe string) (http.Handler, error) {
 	clock := &follower{}
 	payments, err := payment.New(payment.Config{
 		Store: s, SecretKey: stripetest.DefaultSecretKey, Mode: payment.Test, APIBase: stripe,
 		Codecs:     []booking.Codec{booking.Marked{}, booking.Plain{}},
-		SuccessURL: "https://example.com/success", CancelURL: "https://example.com/cancel", Hold: 2 * time.Hour,
+		SuccessURL: "https://example.com/success", CancelURL: "https://example.com/cancel", Hold: hold,
 		Now: clock.now,
 	})
 	if err != nil {

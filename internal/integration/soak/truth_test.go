@@ -64,6 +64,12 @@ func (l *leg) compare(ctx context.Context, customers []*customer) error {
 	var mu sync.Mutex
 	var errs []error
 	taken := map[store.Seat]string{}
+	wanters, seats := map[string][]*customer{}, map[string]int{} // of a slot, and how many of its are taken
+	for _, c := range customers {
+		for _, claim := range c.seats {
+			wanters[claim.Slot] = append(wanters[claim.Slot], c)
+		}
+	}
 	l.each(customers, func(c *customer) {
 		c.compareSessions(sessions[c.user], expired)
 		bookings, payments, err := c.compare(ctx, sessions[c.user])
@@ -80,9 +86,13 @@ func (l *leg) compare(ctx context.Context, customers []*customer) error {
 					l.tally.wrong("booking %s has seat %d of %s, which has %d; %q has it too", b.ID, seat.Number, seat.Slot, capacity, taken[seat])
 				}
 				taken[seat] = b.ID
+				seats[seat.Slot]++
 			}
 		}
 	})
+	for slot, who := range wanters {
+		errs = append(errs, l.compareSeats(ctx, slot, who, seats[slot]))
+	}
 	return errors.Join(append(errs, l.compareEvents(ctx, events))...)
 }
 
@@ -98,8 +108,11 @@ func (c *customer) compareSessions(sessions []stripetest.Session, expired map[st
 			left = append(left, ss.ID)
 		}
 	}
-	if len(left) > 1 {
+	switch {
+	case len(left) > 1:
 		c.tally.twice("%s: all of the sessions %v could be paid", c, left)
+	case len(left) == 0 && len(sessions) > 0:
+		c.tally.lost("%s: none of %d sessions could be paid as long as was said", c, len(sessions))
 	}
 }
 

@@ -93,8 +93,13 @@ type customer struct {
 	tax, shipping, discount int64  // of a plain site
 	booking                 string // its id, where it is told
 	session                 string // that was paid, or will be by the bank
-	good                    bool   // the bank pays
+	byBank, good            bool   // paid by a bank, and it pays
+	failure                 string // of the last attempt that failed
 	soldOut                 atomic.Bool
+
+	sessions []stripetest.Session // at Stripe, in the end
+	bookings []store.Booking      // as they are stored
+	payments []store.Payment
 }
 
 func newCustomer(l *leg, n int) *customer {
@@ -246,7 +251,8 @@ func (c *customer) changesTheOption(ctx context.Context) {
 func (c *customer) isDeclined(session string) string {
 	for range 1 + c.random.IntN(2) {
 		if session != "" {
-			c.stripe.Decline(session, "insufficient_funds") // it may have expired
+			c.failure = "insufficient_funds"
+			c.stripe.Decline(session, c.failure) // it may have expired
 		}
 	}
 	return session
@@ -280,6 +286,7 @@ func (c *customer) paysByBank(ctx context.Context, session string) {
 	if _, err := c.stripe.PayDelayed(session); err != nil {
 		return // too late
 	}
+	c.byBank = true
 	c.mu.Lock()
 	c.bank[day] = append(c.bank[day], c)
 	c.mu.Unlock()
@@ -287,6 +294,9 @@ func (c *customer) paysByBank(ctx context.Context, session string) {
 }
 
 func (c *customer) hearsFromTheBank(ctx context.Context) {
+	if !c.good {
+		c.failure = "payment_intent_payment_attempt_failed"
+	}
 	if _, err := c.stripe.SettleDelayed(c.session, c.good); err != nil {
 		c.tally.wrong("%s: the bank: %v", c, err)
 	}

@@ -103,6 +103,8 @@ type leg struct {
 
 	mu   sync.Mutex
 	bank [days][]*customer // whose payments are settled in so many days
+
+	events map[string]stripetest.Event // in the end, by id
 }
 
 func (l *leg) run(ctx context.Context) error {

@@ -70,6 +70,39 @@ func change(do func(c *store.Change)) func(context.Context, store.Store, store.C
 	}
 }
 
+// changeBooking and the others are change for what a Change may hold.
+func changeBooking(do func(b *store.Booking)) wrong {
+	return wrong{apply: change(func(c *store.Change) {
+		if c.Booking != nil {
+			do(c.Booking)
+		}
+	})}
+}
+
+func changePayment(do func(p *store.Payment)) wrong {
+	return wrong{apply: change(func(c *store.Change) {
+		for i := range c.Payments {
+			do(&c.Payments[i])
+		}
+	})}
+}
+
+func changeHistory(do func(h *store.History)) wrong {
+	return wrong{apply: change(func(c *store.Change) {
+		if c.History != nil {
+			do(c.History)
+		}
+	})}
+}
+
+func changeEvent(do func(e *store.Event)) wrong {
+	return wrong{apply: change(func(c *store.Change) {
+		if c.Event != nil {
+			do(c.Event)
+		}
+	})}
+}
+
 // twice applies a Change, and if it is a paid new booking makes another, for a user if one is named.
 func twice(ctx context.Context, s store.Store, c store.Change, user string) (store.Result, error) {
 	res, err := s.Apply(ctx, c)
@@ -133,16 +166,39 @@ func TestNoticed(t *testing.T) {
 			}
 			return res, err
 		}}, counted: duplicate},
-		"an amount is one too high": {wrong: wrong{apply: change(func(c *store.Change) {
-			for i := range c.Payments {
-				c.Payments[i].Amount++
+		"an amount is one too high":          {wrong: changePayment(func(p *store.Payment) { p.Amount++ }), counted: amount},
+		"a booking does not say what is due": {wrong: changeBooking(func(b *store.Booking) { b.Due = 0 }), counted: amount},
+		"what was not paid has another price": {wrong: changeBooking(func(b *store.Booking) {
+			if b.State == store.StateExpired {
+				b.Total++
 			}
-		})}, counted: amount},
-		"a booking does not say what is due": {wrong: wrong{apply: change(func(c *store.Change) {
-			if c.Booking != nil {
-				c.Booking.Due = 0
+		}), counted: amount},
+		"a booking has no details":            {wrong: changeBooking(func(b *store.Booking) { b.Details = nil }), counted: state},
+		"a booking is of another service":     {wrong: changeBooking(func(b *store.Booking) { b.ServiceName = "x" }), counted: state},
+		"a booking forgets what seats it had": {wrong: changeBooking(func(b *store.Booking) { b.Claims = nil }), counted: state, n: 90},
+		"a booking is of Stripe's live mode":  {wrong: changeBooking(func(b *store.Booking) { b.Livemode = b.State != store.StateHeld }), counted: state},
+		"a booking is older than its history": {wrong: changeBooking(func(b *store.Booking) { b.CreatedAt = time.Unix(1, 0) }), counted: state},
+		"a booking names another session": {wrong: changeBooking(func(b *store.Booking) {
+			if b.State == store.StateExpired {
+				b.SessionID += "x"
 			}
-		})}, counted: amount},
+		}), counted: state},
+		"a payment has no metadata":            {wrong: changePayment(func(p *store.Payment) { p.Metadata = nil }), counted: state},
+		"a payment names another event":        {wrong: changePayment(func(p *store.Payment) { p.Metadata["webhookEventId"] = "evt_x" }), counted: state},
+		"a payment was made by other means":    {wrong: changePayment(func(p *store.Payment) { p.PaymentMethod = "x" }), counted: state},
+		"a payment does not say why it failed": {wrong: changePayment(func(p *store.Payment) { p.FailureCode = "" }), counted: state},
+		"a payment is of Stripe's live mode":   {wrong: changePayment(func(p *store.Payment) { p.Livemode = true }), counted: state},
+		"a payment was made long ago":          {wrong: changePayment(func(p *store.Payment) { p.CreatedAt = time.Unix(1, 0) }), counted: state},
+		"nothing causes what happens":          {wrong: changeHistory(func(h *store.History) { h.Cause = store.Cause{By: "x", ID: "nobody"} }), counted: state},
+		"another event causes what happens":    {wrong: changeHistory(func(h *store.History) { h.Cause.ID += "x" }), counted: state},
+		"a history does not say why":           {wrong: changeHistory(func(h *store.History) { h.Reason = "" }), counted: state},
+		"a history does not say when":          {wrong: changeHistory(func(h *store.History) { h.At = time.Unix(1, 0) }), counted: state},
+		"an event is of another type":          {wrong: changeEvent(func(e *store.Event) { e.Type = "x" }), counted: state},
+		"an event is about nothing":            {wrong: changeEvent(func(e *store.Event) { e.ObjectID = "" }), counted: state},
+		"an event is not told":                 {wrong: changeEvent(func(e *store.Event) { e.Payload = nil }), counted: state},
+		"an event belongs to no booking":       {wrong: changeEvent(func(e *store.Event) { e.BookingID = "" }), counted: state},
+		"an event belongs to another booking":  {wrong: changeEvent(func(e *store.Event) { e.BookingID += "x" }), counted: state},
+		"an event came before it was made":     {wrong: changeEvent(func(e *store.Event) { e.ReceivedAt = time.Unix(1, 0) }), counted: state},
 		"what is confirmed is conflicted": {wrong: wrong{apply: change(func(c *store.Change) {
 			if captured(*c) && c.Booking.State == store.StateConfirmed {
 				c.Booking.State, c.History.To, c.Booking.Reason = store.StateConflicted, store.StateConflicted, "seats_gone"
@@ -228,7 +284,7 @@ func TestNoticed(t *testing.T) {
 			defer cancel()
 			require.NoError(t, k.run(ctx))
 			if tt.counted == nil {
-				require.False(t, k.tally.any(), &k.tally)
+				require.False(t, k.tally.any(), k.tally.first)
 				return
 			}
 			require.Positive(t, tt.counted(&k.tally), &k.tally)

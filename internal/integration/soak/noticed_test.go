@@ -22,8 +22,9 @@ import (
 type wrong struct {
 	store.Store
 	apply   func(ctx context.Context, s store.Store, c store.Change) (store.Result, error)
-	handled bool // is not kept
-	history bool // lacks the first line
+	handled bool   // is not kept
+	history bool   // lacks the first line
+	find    string // the method that finds what has changed since
 	site    func(s store.Store, site http.Handler) http.Handler
 }
 
@@ -47,6 +48,38 @@ func (w wrong) History(ctx context.Context, id string) ([]store.History, error) 
 		lines = lines[:len(lines)-1]
 	}
 	return lines, err
+}
+
+func (w wrong) Booking(ctx context.Context, id string) (store.Booking, error) {
+	b, err := w.Store.Booking(ctx, id)
+	if w.find == "Booking" {
+		b.UpdatedAt = b.UpdatedAt.Add(time.Second)
+	}
+	return b, err
+}
+
+func (w wrong) BookingBySession(ctx context.Context, id string) (store.Booking, error) {
+	b, err := w.Store.BookingBySession(ctx, id)
+	if w.find == "BookingBySession" {
+		b.UpdatedAt = b.UpdatedAt.Add(time.Second)
+	}
+	return b, err
+}
+
+func (w wrong) Payment(ctx context.Context, intent string) (store.Payment, error) {
+	p, err := w.Store.Payment(ctx, intent)
+	if w.find == "Payment" {
+		p.UpdatedAt = p.UpdatedAt.Add(time.Second)
+	}
+	return p, err
+}
+
+func (w wrong) PaymentsByBooking(ctx context.Context, id string, page store.Page) ([]store.Payment, string, error) {
+	payments, next, err := w.Store.PaymentsByBooking(ctx, id, page)
+	if w.find == "PaymentsByBooking" && len(payments) > 0 {
+		payments = append(payments, payments[0])
+	}
+	return payments, next, err
 }
 
 // captured reports whether a Change brings money.
@@ -257,6 +290,10 @@ func TestNoticed(t *testing.T) {
 				_, _ = answer.Body.WriteTo(w)
 			})
 		}}, counted: missing},
+		"a booking is another by its id":          {wrong: wrong{find: "Booking"}, counted: state},
+		"a booking is another by its session":     {wrong: wrong{find: "BookingBySession"}, counted: state},
+		"a payment is another by its intent":      {wrong: wrong{find: "Payment"}, counted: state},
+		"a booking's payments are not the user's": {wrong: wrong{find: "PaymentsByBooking"}, counted: state},
 		"anybody may look": {wrong: wrong{site: func(s store.Store, site http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/verify" {

@@ -91,7 +91,7 @@ func (c *customer) compare(ctx context.Context) (err error) {
 	c.compareSessions()
 	c.compareBookings()
 	c.comparePayments()
-	var errs []error
+	errs := []error{c.compareLookups(ctx)}
 	for _, b := range c.bookings {
 		errs = append(errs, c.compareHistory(ctx, b))
 	}

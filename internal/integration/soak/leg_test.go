@@ -160,6 +160,12 @@ func (l *leg) count() {
 		if d.Err != "" {
 			l.seen.lost++
 		}
+		switch d.Status {
+		case 0, http.StatusOK, http.StatusServiceUnavailable: // 0: the answer got lost
+		case http.StatusBadGateway: // the hub's, while a site is gone
+		default:
+			l.tally.wrong("event %s (%s) is answered with %d %s", d.EventID, d.EventType, d.Status, d.Answer)
+		}
 	}
 	for _, r := range l.stripe.Requests() {
 		l.seen.requests++
@@ -245,7 +251,8 @@ func (l *leg) ask(ctx context.Context, path, user string, body any) (status int,
 		if resp, err := l.client.Do(r); err == nil {
 			answer, err = io.ReadAll(resp.Body)
 			resp.Body.Close()
-			if err == nil && resp.StatusCode < 500 {
+			patience := resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusBadGateway
+			if err == nil && !patience {
 				return resp.StatusCode, answer
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -152,8 +153,8 @@ func twice(ctx context.Context, s store.Store, c store.Change, user string) (sto
 }
 
 // refuses answers some users' requests to a path with this status.
-func refuses(path string, status int) func(store.Store, http.Handler) http.Handler {
-	return func(_ store.Store, site http.Handler) http.Handler {
+func refuses(path string, status int) wrong {
+	return wrong{site: func(_ store.Store, site http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == path && strings.HasSuffix(r.Header.Get(userHeader), "3") {
 				w.WriteHeader(status)
@@ -161,7 +162,27 @@ func refuses(path string, status int) func(store.Store, http.Handler) http.Handl
 			}
 			site.ServeHTTP(w, r)
 		})
-	}
+	}}
+}
+
+// refusesFirst answers the first request to a path, of each customer or about each event, with this status after the work.
+func refusesFirst(path string, status int) wrong {
+	var met sync.Map
+	return wrong{site: func(_ store.Store, site http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			var event struct{ ID string }
+			_ = json.Unmarshal(body, &event)
+			who := r.Header.Get(userHeader) + event.ID
+			if _, again := met.LoadOrStore(r.URL.Path+who, true); r.URL.Path == path && who != "stranger" && !again {
+				site.ServeHTTP(httptest.NewRecorder(), r)
+				w.WriteHeader(status)
+				return
+			}
+			site.ServeHTTP(w, r)
+		})
+	}}
 }
 
 func TestNoticed(t *testing.T) {
@@ -270,8 +291,8 @@ func TestNoticed(t *testing.T) {
 			}
 			return res, err
 		}}, counted: state, n: 90},
-		"somebody is told that all seats are taken": {wrong: wrong{site: refuses("/checkout", http.StatusConflict)}, counted: state},
-		"somebody is told that it is too late":      {wrong: wrong{site: refuses("/checkout", http.StatusGone)}, counted: state},
+		"somebody is told that all seats are taken": {wrong: refuses("/checkout", http.StatusConflict), counted: state},
+		"somebody is told that it is too late":      {wrong: refuses("/checkout", http.StatusGone), counted: state},
 		"all seats are taken, and nobody has one": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
 			if len(c.Claim) > 0 {
 				return store.Result{Conflict: store.ConflictSeats}, store.ErrConflict
@@ -294,6 +315,10 @@ func TestNoticed(t *testing.T) {
 		"a booking is another by its session":     {wrong: wrong{find: "BookingBySession"}, counted: state},
 		"a payment is another by its intent":      {wrong: wrong{find: "Payment"}, counted: state},
 		"a booking's payments are not the user's": {wrong: wrong{find: "PaymentsByBooking"}, counted: state},
+		"the site breaks after a checkout":        {wrong: refusesFirst("/checkout", http.StatusInternalServerError), counted: state},
+		"the webhook breaks after its work":       {wrong: refusesFirst("/hook", http.StatusInternalServerError), counted: state},
+		"the webhook refuses an event at first":   {wrong: refusesFirst("/hook", http.StatusBadRequest), counted: state},
+		"who has paid is told to pay":             {wrong: refusesFirst("/verify", http.StatusBadRequest), counted: state},
 		"anybody may look": {wrong: wrong{site: func(s store.Store, site http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/verify" {

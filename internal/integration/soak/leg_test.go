@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -23,7 +24,6 @@ import (
 )
 
 const (
-	legSize  = 1000             // customers of one stand-in, so that memory does not grow with their number
 	together = 96               // customers at the same time
 	pace     = 15 * time.Second // between one customer and the next, by the clock
 	days     = 4                // until the last of a leg's banks has told
@@ -31,15 +31,17 @@ const (
 
 // soak is one run over one store.
 type soak struct {
-	t     testing.TB
-	seed  int64
-	n     int // payments
-	chaos stripetest.Chaos
-	store store.Store // what is looked at in the end
-	stock func() (stock, error)
-	tally tally
-	known stock                                                             // what the legs have explained
-	seen  struct{ customers, paid, deliveries, lost, requests, failed int } // who came and paid, and what the chaos did
+	t       testing.TB
+	seed    int64
+	n       int // payments
+	chaos   stripetest.Chaos
+	legSize int         // customers of one stand-in, so that memory does not grow with their number
+	store   store.Store // what is looked at in the end
+	stock   func() (stock, error)
+	tally   tally
+	known   stock                                                             // what the legs have explained
+	left    []left                                                            // in the store by each customer, at the end of the leg
+	seen    struct{ customers, paid, deliveries, lost, requests, failed int } // who came and paid, and what the chaos did
 
 	handled sync.Map // the events that the sites' handler has succeeded for
 
@@ -54,7 +56,7 @@ type soak struct {
 // the store.
 func newSoak(t testing.TB, seed int64, n int, s store.Store, stock func() (stock, error), sites int, start func(stripe string) (*process, error)) *soak {
 	k := &soak{t: t, seed: seed, n: n, store: s, stock: stock, known: newStock(),
-		chaos: stripetest.BadDay(), clock: stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))}
+		chaos: stripetest.BadDay(), legSize: 1000, clock: stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))}
 	transport := &http.Transport{MaxIdleConnsPerHost: 2 * together}
 	t.Cleanup(transport.CloseIdleConnections)
 	k.client = &http.Client{Transport: transport, Timeout: 30 * time.Second}
@@ -82,7 +84,7 @@ func (k *soak) now() string { return strconv.FormatInt(k.clock.Now().UnixNano(),
 // run lets customers come, leg by leg, until enough have paid: two of three do.
 func (k *soak) run(ctx context.Context) error {
 	for seed := k.seed; k.seen.paid < k.n; seed++ {
-		l := &leg{soak: k, seed: seed, n: min(legSize, (k.n-k.seen.paid)*3/2+1)}
+		l := &leg{soak: k, seed: seed, n: min(k.legSize, (k.n-k.seen.paid)*3/2+1)}
 		if err := l.run(ctx); err != nil {
 			return fmt.Errorf("seed %d: %w", l.seed, err)
 		}
@@ -90,7 +92,7 @@ func (k *soak) run(ctx context.Context) error {
 	}
 	found, err := k.stock()
 	found.compare(k.known, &k.tally)
-	return err
+	return errors.Join(err, k.compareAgain(ctx))
 }
 
 // leg is a part of a run that has a stand-in of its own. It ends when all that its customers began has ended.
@@ -122,7 +124,7 @@ func (l *leg) run(ctx context.Context) error {
 	customers := l.comeAndGo(ctx)
 	for day := range days {
 		l.clock.Advance(24 * time.Hour)
-		l.each(l.bank[day], func(c *customer) { c.hearsFromTheBank(ctx) })
+		each(l.bank[day], func(c *customer) { c.hearsFromTheBank(ctx) })
 	}
 	l.clock.Advance(4 * 24 * time.Hour) // all retries are over
 	l.resend()
@@ -133,7 +135,7 @@ func (l *leg) run(ctx context.Context) error {
 		return err
 	}
 	l.count()
-	l.each(customers, func(c *customer) { c.looksAgain(ctx) })
+	each(customers, func(c *customer) { c.looksAgain(ctx) })
 	return l.compare(ctx, customers)
 }
 
@@ -195,7 +197,7 @@ func (l *leg) comeAndGo(ctx context.Context) []*customer {
 		customers = append(customers, newCustomer(l, n))
 	}
 	var killed sync.WaitGroup
-	l.each(customers, func(c *customer) {
+	each(customers, func(c *customer) {
 		l.begun.Add(1)
 		select {
 		case come <- struct{}{}:
@@ -216,9 +218,9 @@ func (l *leg) comeAndGo(ctx context.Context) []*customer {
 	return customers
 }
 
-// each does something for all customers, as many at the same time as there may be.
-func (l *leg) each(customers []*customer, do func(*customer)) {
-	next := make(chan *customer)
+// each does something for all customers, or what is known of them, as many at the same time as there may be.
+func each[T any](all []T, do func(T)) {
+	next := make(chan T)
 	var wg sync.WaitGroup
 	for range together {
 		wg.Go(func() {
@@ -227,8 +229,8 @@ func (l *leg) each(customers []*customer, do func(*customer)) {
 			}
 		})
 	}
-	for _, c := range customers {
-		next <- c
+	for _, one := range all {
+		next <- one
 	}
 	close(next)
 	wg.Wait()

@@ -191,6 +191,7 @@ func TestNoticed(t *testing.T) {
 		wrong
 		counted func(*tally) int
 		n       int // payments; 25 unless set
+		leg     int // customers of one
 	}{
 		"nothing is wrong": {},
 		"a payment is not stored": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
@@ -319,6 +320,15 @@ func TestNoticed(t *testing.T) {
 		"the webhook breaks after its work":       {wrong: refusesFirst("/hook", http.StatusInternalServerError), counted: state},
 		"the webhook refuses an event at first":   {wrong: refusesFirst("/hook", http.StatusBadRequest), counted: state},
 		"who has paid is told to pay":             {wrong: refusesFirst("/verify", http.StatusBadRequest), counted: state},
+		"a later booking changes an earlier one": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
+			res, err := s.Apply(ctx, c)
+			if err == nil && res.Applied && c.Booking != nil && strings.HasPrefix(c.Booking.UserID, "user_2_") {
+				old, _, _ := s.BookingsByUser(ctx, "user_1_0", store.Page{})
+				old[0].Reason = "x"
+				_, _ = s.Apply(ctx, store.Change{Key: c.Key + "x", Booking: &old[0], History: &store.History{To: old[0].State, Cause: c.History.Cause}})
+			}
+			return res, err
+		}}, counted: state, leg: 20},
 		"anybody may look": {wrong: wrong{site: func(s store.Store, site http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/verify" {
@@ -342,6 +352,9 @@ func TestNoticed(t *testing.T) {
 			}
 			k = newSoak(t, 1, tt.n, tt, held.stock, 1, func(stripe string) (*process, error) { return serve(tt, stripe, tt.site) })
 			k.chaos = stripetest.Chaos{} // one thing wrong is enough
+			if tt.leg > 0 {
+				k.legSize = tt.leg
+			}
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			require.NoError(t, k.run(ctx))

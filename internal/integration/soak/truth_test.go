@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"reflect"
 	"slices"
 	"sync"
@@ -60,12 +61,13 @@ func (l *leg) compare(ctx context.Context, customers []*customer) error {
 	}
 	var mu sync.Mutex
 	var errs []error
-	l.each(customers, func(c *customer) {
+	each(customers, func(c *customer) {
 		c.sessions = sessions[c.user]
 		err := c.compare(ctx)
 		mu.Lock()
 		defer mu.Unlock()
 		errs = append(errs, err)
+		l.left = append(l.left, left{c.user, hashOf(c.bookings, c.payments)})
 	})
 	for _, c := range customers {
 		for _, b := range c.bookings {
@@ -80,12 +82,7 @@ func (l *leg) compare(ctx context.Context, customers []*customer) error {
 
 // compare looks at one customer's bookings and payments.
 func (c *customer) compare(ctx context.Context) (err error) {
-	c.bookings, err = all(func(p store.Page) ([]store.Booking, string, error) { return c.store.BookingsByUser(ctx, c.user, p) })
-	if err != nil {
-		return err
-	}
-	c.payments, err = all(func(p store.Page) ([]store.Payment, string, error) { return c.store.PaymentsByUser(ctx, c.user, p) })
-	if err != nil {
+	if c.bookings, c.payments, err = c.of(ctx, c.user); err != nil {
 		return err
 	}
 	c.compareSessions()
@@ -95,6 +92,45 @@ func (c *customer) compare(ctx context.Context) (err error) {
 	for _, b := range c.bookings {
 		errs = append(errs, c.compareHistory(ctx, b))
 	}
+	return errors.Join(errs...)
+}
+
+// of is what is stored of a user.
+func (k *soak) of(ctx context.Context, user string) ([]store.Booking, []store.Payment, error) {
+	bookings, err := all(func(p store.Page) ([]store.Booking, string, error) { return k.store.BookingsByUser(ctx, user, p) })
+	if err != nil {
+		return nil, nil, err
+	}
+	payments, err := all(func(p store.Page) ([]store.Payment, string, error) { return k.store.PaymentsByUser(ctx, user, p) })
+	return bookings, payments, err
+}
+
+// left is what a user has left behind, as a hash.
+type left struct {
+	user string
+	hash uint64
+}
+
+func hashOf(bookings []store.Booking, payments []store.Payment) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%+v %+v", bookings, payments)
+	return h.Sum64()
+}
+
+// compareAgain: what is stored of a leg is what was compared when it ended, whoever came since.
+func (k *soak) compareAgain(ctx context.Context) error {
+	var mu sync.Mutex
+	var errs []error
+	each(k.left, func(l left) {
+		bookings, payments, err := k.of(ctx, l.user)
+		if err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		} else if hashOf(bookings, payments) != l.hash {
+			k.tally.wrong("%s: the bookings have changed since, to %+v, or the payments, to %+v", l.user, bookings, payments)
+		}
+	})
 	return errors.Join(errs...)
 }
 

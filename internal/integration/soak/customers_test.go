@@ -31,12 +31,13 @@ type kind struct {
 
 func kinds() []kind {
 	return []kind{
-		{"pays by card", 22, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.books(ctx, 1)) }},
+		{"pays by card", 20, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.books(ctx, 1)) }},
 		{"clicks three times", 10, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.books(ctx, 3)) }},
 		{"wants a seat", 14, (*customer).wantsASeat},
 		{"is declined first", 8, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.isDeclined(c.books(ctx, 1))) }},
 		{"is declined and leaves", 4, func(c *customer, ctx context.Context) { c.isDeclined(c.books(ctx, 1)) }},
-		{"leaves", 5, func(c *customer, ctx context.Context) { c.books(ctx, 1) }},
+		{"leaves", 3, func(c *customer, ctx context.Context) { c.books(ctx, 1) }},
+		{"closes the page", 4, (*customer).closesThePage},
 		{"pays by bank", 9, func(c *customer, ctx context.Context) { c.paysByBank(ctx, c.books(ctx, 2)) }},
 		{"has nothing to pay", 5, func(c *customer, ctx context.Context) {
 			c.deal = deal{option: store.OptionFull, currency: c.deal.currency}
@@ -87,6 +88,7 @@ type customer struct {
 	other  *deal             // agreed as well
 	seats  []store.SeatClaim // wanted
 	plain  bool              // at a site that makes its sessions itself
+	gone   bool              // perhaps before there was a session
 	began  time.Time
 
 	charged                 int64  // not 0: instead of what was agreed
@@ -211,8 +213,20 @@ func (c *customer) makes(p stripetest.SessionParams) (session string) {
 	return ss.ID
 }
 
+func (c *customer) seat() []store.SeatClaim {
+	return []store.SeatClaim{{Slot: fmt.Sprintf("%d/%d", c.seed, c.n/(wanters*7)), Capacity: capacity, Count: 1 + c.random.IntN(2)}}
+}
+
+// closesThePage is somebody who does not wait for the site's answer, unless it is quick.
+func (c *customer) closesThePage(ctx context.Context) {
+	c.seats, c.gone = c.seat(), true
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.random.IntN(20))*time.Millisecond)
+	defer cancel()
+	c.paysFor(ctx, c.books(ctx, 1))
+}
+
 func (c *customer) wantsASeat(ctx context.Context) {
-	c.seats = []store.SeatClaim{{Slot: fmt.Sprintf("%d/%d", c.seed, c.n/(wanters*7)), Capacity: capacity, Count: 1 + c.random.IntN(2)}}
+	c.seats = c.seat()
 	session := c.books(ctx, 1+c.random.IntN(2))
 	switch c.random.IntN(4) {
 	case 0: // leaves

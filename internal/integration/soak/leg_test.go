@@ -106,7 +106,8 @@ type leg struct {
 	mu   sync.Mutex
 	bank [days][]*customer // whose payments are settled in so many days
 
-	events map[string]stripetest.Event // in the end, by id
+	events  map[string]stripetest.Event // in the end, by id
+	expired map[string]time.Time        // when sessions did
 }
 
 func (l *leg) run(ctx context.Context) error {

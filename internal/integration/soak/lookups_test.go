@@ -13,8 +13,10 @@ func (c *customer) compareLookups(ctx context.Context) error {
 	var errs []error
 	for _, b := range c.bookings {
 		errs = append(errs,
-			lookUp(c, "booking "+b.ID, b, func() (store.Booking, error) { return c.store.Booking(ctx, b.ID) }),
-			lookUp(c, "session "+b.SessionID, b, func() (store.Booking, error) { return c.store.BookingBySession(ctx, b.SessionID) }))
+			lookUp(c, "booking "+b.ID, b, func() (store.Booking, error) { return c.store.Booking(ctx, b.ID) }))
+		if b.SessionID != "" { // a hold without one
+			errs = append(errs, lookUp(c, "session "+b.SessionID, b, func() (store.Booking, error) { return c.store.BookingBySession(ctx, b.SessionID) }))
+		}
 		var listed []store.Payment
 		for _, p := range c.payments {
 			if p.BookingID == b.ID {

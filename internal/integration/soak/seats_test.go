@@ -39,13 +39,13 @@ func (l *leg) compareSeats(ctx context.Context, customers []*customer) error {
 func (l *leg) compareRefused(slot string, wanters []*customer) {
 	all := 0
 	for _, c := range wanters {
-		if c.booking != "" {
+		if len(c.bookings) > 0 {
 			all += c.seats[0].Count
 		}
 	}
 	for _, c := range wanters {
 		free, wants := capacity-all, c.seats[0].Count
-		if c.booking != "" {
+		if len(c.bookings) > 0 {
 			free += wants // others' count
 		}
 		if c.soldOut.Load() && wants <= free {

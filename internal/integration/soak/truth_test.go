@@ -51,9 +51,12 @@ func (t *tally) String() string {
 
 // compare looks at everything that is stored of a leg, when all of it has ended.
 func (l *leg) compare(ctx context.Context, customers []*customer) error {
-	l.events = map[string]stripetest.Event{}
+	l.events, l.expired = map[string]stripetest.Event{}, map[string]time.Time{}
 	for _, e := range l.stripe.Events() {
 		l.events[e.ID] = e
+		if e.Type == "checkout.session.expired" {
+			l.expired[e.ObjectID] = e.Created
+		}
 	}
 	sessions := map[string][]stripetest.Session{} // by user
 	for _, ss := range l.stripe.Sessions() {

@@ -174,6 +174,7 @@ func (c *customer) compareHistory(ctx context.Context, b store.Booking) error {
 			c.tally.wrong("%s: line %d of the history of %s is %+v", c, i+1, b.ID, h)
 		}
 		from = h.To
+		c.asked = c.asked || h.Cause.By != "webhook" && c.own(h.Cause.ID)
 	}
 	first, last := lines[0], lines[len(lines)-1]
 	if last.Version != b.Version || last.To != b.State || last.Reason != b.Reason || !last.At.Equal(b.UpdatedAt) || !first.At.Equal(b.CreatedAt) {

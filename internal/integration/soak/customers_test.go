@@ -102,6 +102,7 @@ type customer struct {
 	sessions []stripetest.Session // at Stripe, in the end
 	bookings []store.Booking      // as they are stored
 	payments []store.Payment
+	asked    bool // Stripe, by the site: not all was brought by its events
 }
 
 func newCustomer(l *leg, n int) *customer {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,18 @@ import (
 	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store"
 )
+
+// compareAnswers: the endpoint has taken what it was sent, or asked for patience.
+func (l *leg) compareAnswers() {
+	for _, d := range l.stripe.Deliveries() {
+		switch d.Status {
+		case 0, http.StatusOK, http.StatusServiceUnavailable: // 0: the answer got lost
+		case http.StatusBadGateway: // the hub's, while a site is gone
+		default:
+			l.tally.wrong("event %s (%s) is answered with %d %s", d.EventID, d.EventType, d.Status, d.Answer)
+		}
+	}
+}
 
 // compareEvents: every event of the endpoint's has arrived, and is kept as it was sent.
 func (l *leg) compareEvents(ctx context.Context, customers []*customer) error {

@@ -165,8 +165,9 @@ func refuses(path string, status int) wrong {
 	}}
 }
 
-// refusesFirst answers the first request to a path, of each customer or about each event, with this status after the work.
-func refusesFirst(path string, status int) wrong {
+// refusesOne answers the first request to a path, of each customer or about each event, or else all others, with this
+// status after the work.
+func refusesOne(path string, status int, first bool) wrong {
 	var met sync.Map
 	return wrong{site: func(_ store.Store, site http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -175,7 +176,7 @@ func refusesFirst(path string, status int) wrong {
 			var event struct{ ID string }
 			_ = json.Unmarshal(body, &event)
 			who := r.Header.Get(userHeader) + event.ID
-			if _, again := met.LoadOrStore(r.URL.Path+who, true); r.URL.Path == path && who != "stranger" && !again {
+			if _, again := met.LoadOrStore(r.URL.Path+who, true); r.URL.Path == path && who != "stranger" && first != again {
 				site.ServeHTTP(httptest.NewRecorder(), r)
 				w.WriteHeader(status)
 				return
@@ -240,6 +241,7 @@ func TestNoticed(t *testing.T) {
 		}), counted: state},
 		"a payment has no metadata":            {wrong: changePayment(func(p *store.Payment) { p.Metadata = nil }), counted: state},
 		"a payment names another event":        {wrong: changePayment(func(p *store.Payment) { p.Metadata["webhookEventId"] = "evt_x" }), counted: state},
+		"a payment names no event":             {wrong: changePayment(func(p *store.Payment) { delete(p.Metadata, "webhookEventId") }), counted: state},
 		"a payment was made by other means":    {wrong: changePayment(func(p *store.Payment) { p.PaymentMethod = "x" }), counted: state},
 		"a payment does not say why it failed": {wrong: changePayment(func(p *store.Payment) { p.FailureCode = "" }), counted: state},
 		"a payment is of Stripe's live mode":   {wrong: changePayment(func(p *store.Payment) { p.Livemode = true }), counted: state},
@@ -316,10 +318,11 @@ func TestNoticed(t *testing.T) {
 		"a booking is another by its session":     {wrong: wrong{find: "BookingBySession"}, counted: state},
 		"a payment is another by its intent":      {wrong: wrong{find: "Payment"}, counted: state},
 		"a booking's payments are not the user's": {wrong: wrong{find: "PaymentsByBooking"}, counted: state},
-		"the site breaks after a checkout":        {wrong: refusesFirst("/checkout", http.StatusInternalServerError), counted: state},
-		"the webhook breaks after its work":       {wrong: refusesFirst("/hook", http.StatusInternalServerError), counted: state},
-		"the webhook refuses an event at first":   {wrong: refusesFirst("/hook", http.StatusBadRequest), counted: state},
-		"who has paid is told to pay":             {wrong: refusesFirst("/verify", http.StatusBadRequest), counted: state},
+		"the site breaks after a checkout":        {wrong: refusesOne("/checkout", http.StatusInternalServerError, true), counted: state},
+		"the webhook breaks after its work":       {wrong: refusesOne("/hook", http.StatusInternalServerError, true), counted: state},
+		"the webhook refuses an event at first":   {wrong: refusesOne("/hook", http.StatusBadRequest, true), counted: state},
+		"the webhook refuses what it has taken":   {wrong: refusesOne("/hook", http.StatusServiceUnavailable, false), counted: state},
+		"who has paid is told to pay":             {wrong: refusesOne("/verify", http.StatusBadRequest, true), counted: state},
 		"a later booking changes an earlier one": {wrong: wrong{apply: func(ctx context.Context, s store.Store, c store.Change) (store.Result, error) {
 			res, err := s.Apply(ctx, c)
 			if err == nil && res.Applied && c.Booking != nil && strings.HasPrefix(c.Booking.UserID, "user_2_") {

@@ -52,7 +52,7 @@ func (t *tally) String() string {
 // compare looks at everything that is stored of a leg, when all of it has ended.
 func (l *leg) compare(ctx context.Context, customers []*customer) error {
 	l.events, l.expired = map[string]stripetest.Event{}, map[string]time.Time{}
-	for _, e := range l.stripe.Events() {
+	for _, e := range slices.Backward(l.stripe.Events()) { // of an event that is told twice the first counts
 		l.events[e.ID] = e
 		if e.Type == "checkout.session.expired" {
 			l.expired[e.ObjectID] = e.Created
@@ -62,6 +62,7 @@ func (l *leg) compare(ctx context.Context, customers []*customer) error {
 	for _, ss := range l.stripe.Sessions() {
 		sessions[ss.Metadata["userId"]] = append(sessions[ss.Metadata["userId"]], ss)
 	}
+	l.compareAnswers()
 	var mu sync.Mutex
 	var errs []error
 	each(customers, func(c *customer) {
@@ -88,13 +89,13 @@ func (c *customer) compare(ctx context.Context) (err error) {
 	if c.bookings, c.payments, err = c.of(ctx, c.user); err != nil {
 		return err
 	}
-	c.compareSessions()
-	c.compareBookings()
-	c.comparePayments()
 	errs := []error{c.compareLookups(ctx)}
 	for _, b := range c.bookings {
 		errs = append(errs, c.compareHistory(ctx, b))
 	}
+	c.compareSessions()
+	c.compareBookings()
+	c.comparePayments()
 	return errors.Join(errs...)
 }
 

@@ -190,7 +190,9 @@ func (l *leg) comeAndGo(ctx context.Context) []*customer {
 		for {
 			select {
 			case <-come:
-				l.clock.Advance(time.Duration(l.begun.Swap(0)) * pace)
+				for range l.begun.Swap(0) { // in steps, so that no delivery grows old on its way
+					l.clock.Advance(pace)
+				}
 			case <-stop:
 				return
 			}

@@ -79,6 +79,9 @@ func (c *customer) compareBookings() {
 			c.tally.wrong("%s: booking %s is %s %q, of session %q and intent %q, and was left without", c, b.ID, b.State, b.Reason, b.SessionID, b.PaymentIntentID)
 		}
 	}
+	if c.booking != "" && !explained[c.booking] {
+		c.tally.lost("%s: was told of booking %s, which is not there", c, c.booking)
+	}
 	for _, b := range c.bookings {
 		if !explained[b.ID] {
 			c.tally.twice("%s: no session explains booking %s (%s)", c, b.ID, b.State)

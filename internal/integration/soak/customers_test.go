@@ -168,7 +168,11 @@ func (c *customer) clicks(ctx context.Context, clicks int, d deal, o order) (ses
 		case c.booking != got.BookingID:
 			c.tally.twice("%s: one attempt leads to the bookings %s and %s", c, c.booking, got.BookingID)
 		}
-		if ss, ok := c.stripe.Session(got.SessionID); ok && ss.Status == "open" {
+		ss, ok := c.stripe.Session(got.SessionID)
+		if o.BookingID == "" && (!ok || got.URL != c.hub.URL+"/pay/"+ss.ID) {
+			c.tally.wrong("%s: checkout leads to %q, where session %q is not paid", c, got.URL, got.SessionID)
+		}
+		if ss.Status == "open" {
 			session = ss.ID
 		}
 	}

@@ -105,10 +105,11 @@ func TestNoticed(t *testing.T) {
 			}
 		})}, counted: state},
 		"seats are lost": {wrong: losesSeats(), counted: state},
-		"somebody is told that all seats are taken": {wrong: refuses("/checkout", http.StatusConflict), counted: state},
-		"somebody is told that it is too late":      {wrong: refuses("/checkout", http.StatusGone), counted: state},
+		"somebody is told that all seats are taken": {wrong: answers("/checkout", http.StatusConflict, ""), counted: state},
+		"somebody is told that it is too late":      {wrong: answers("/checkout", http.StatusGone, ""), counted: state},
 		"all seats are taken, and nobody has one":   {wrong: refusesSeats(), counted: missing},
 		"a session is ended before it can be paid":  {wrong: endsSessions(&k), counted: missing},
+		"a checkout leads nowhere":                  {wrong: answers("/checkout", http.StatusOK, `{"BookingID":"x"}`), counted: missing},
 		"a booking is another by its id":            {wrong: wrong{find: "Booking"}, counted: state},
 		"a booking is another by its session":       {wrong: wrong{find: "BookingBySession"}, counted: state},
 		"a payment is another by its intent":        {wrong: wrong{find: "Payment"}, counted: state},

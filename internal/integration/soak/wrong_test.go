@@ -148,12 +148,13 @@ func twice(ctx context.Context, s store.Store, c store.Change, user string) (sto
 	return res, err
 }
 
-// refuses answers some users' requests to a path with this status.
-func refuses(path string, status int) wrong {
+// answers gives some users' requests to a path this answer.
+func answers(path string, status int, body string) wrong {
 	return wrong{site: func(_ store.Store, site http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == path && strings.HasSuffix(r.Header.Get(userHeader), "3") {
 				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
 				return
 			}
 			site.ServeHTTP(w, r)

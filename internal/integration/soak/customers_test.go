@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/carevia/stripebooking/booking"
 	"github.com/carevia/stripebooking/payment"
@@ -29,12 +31,13 @@ type kind struct {
 
 func kinds() []kind {
 	return []kind{
-		{"pays by card", 22, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.books(ctx, 1)) }},
+		{"pays by card", 20, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.books(ctx, 1)) }},
 		{"clicks three times", 10, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.books(ctx, 3)) }},
 		{"wants a seat", 14, (*customer).wantsASeat},
 		{"is declined first", 8, func(c *customer, ctx context.Context) { c.paysFor(ctx, c.isDeclined(c.books(ctx, 1))) }},
 		{"is declined and leaves", 4, func(c *customer, ctx context.Context) { c.isDeclined(c.books(ctx, 1)) }},
-		{"leaves", 5, func(c *customer, ctx context.Context) { c.books(ctx, 1) }},
+		{"leaves", 3, func(c *customer, ctx context.Context) { c.books(ctx, 1) }},
+		{"closes the page", 4, (*customer).closesThePage},
 		{"pays by bank", 9, func(c *customer, ctx context.Context) { c.paysByBank(ctx, c.books(ctx, 2)) }},
 		{"has nothing to pay", 5, func(c *customer, ctx context.Context) {
 			c.deal = deal{option: store.OptionFull, currency: c.deal.currency}
@@ -85,12 +88,21 @@ type customer struct {
 	other  *deal             // agreed as well
 	seats  []store.SeatClaim // wanted
 	plain  bool              // at a site that makes its sessions itself
+	gone   bool              // perhaps before there was a session
+	began  time.Time
 
 	charged                 int64  // not 0: instead of what was agreed
 	tax, shipping, discount int64  // of a plain site
 	booking                 string // its id, where it is told
 	session                 string // that was paid, or will be by the bank
-	good                    bool   // the bank pays
+	byBank, good            bool   // paid by a bank, and it pays
+	failure                 string // of the last attempt that failed
+	soldOut                 atomic.Bool
+
+	sessions []stripetest.Session // at Stripe, in the end
+	bookings []store.Booking      // as they are stored
+	payments []store.Payment
+	asked    bool // Stripe, by the site: not all was brought by its events
 }
 
 func newCustomer(l *leg, n int) *customer {
@@ -107,7 +119,13 @@ func newCustomer(l *leg, n int) *customer {
 	return c
 }
 
-func (c *customer) comes(ctx context.Context) { c.kind.comes(c, ctx) }
+func (c *customer) comes(ctx context.Context) {
+	c.began = store.Time(c.clock.Now())
+	c.kind.comes(c, ctx)
+}
+
+// late is true when a hold may have ended: its end has no parts of a second.
+func (c *customer) late() bool { return c.clock.Now().Sub(c.began) > hold-time.Second }
 
 // half is true for every second customer.
 func (c *customer) half() bool { return c.random.IntN(2) == 0 }
@@ -127,9 +145,11 @@ func (c *customer) clicks(ctx context.Context, clicks int, d deal, o order) (ses
 	var wg sync.WaitGroup
 	for i := range done {
 		wg.Go(func() {
-			switch status, answer := c.ask(ctx, "/checkout", c.user, o); status {
-			case 0, 409, 410: // no time left, no seat left, too late
-			case 200:
+			switch status, answer := c.ask(ctx, "/checkout", c.user, o); {
+			case status == 0, status == 410 && c.late(): // no time left
+			case status == 409 && c.seats != nil:
+				c.soldOut.Store(true)
+			case status == 200:
 				if err := json.Unmarshal(answer, &done[i]); err != nil {
 					c.tally.wrong("%s: checkout: %v", c, err)
 				}
@@ -148,7 +168,11 @@ func (c *customer) clicks(ctx context.Context, clicks int, d deal, o order) (ses
 		case c.booking != got.BookingID:
 			c.tally.twice("%s: one attempt leads to the bookings %s and %s", c, c.booking, got.BookingID)
 		}
-		if ss, ok := c.stripe.Session(got.SessionID); ok && ss.Status == "open" {
+		ss, ok := c.stripe.Session(got.SessionID)
+		if o.BookingID == "" && (!ok || got.URL != c.hub.URL+"/pay/"+ss.ID) {
+			c.tally.wrong("%s: checkout leads to %q, where session %q is not paid", c, got.URL, got.SessionID)
+		}
+		if ss.Status == "open" {
 			session = ss.ID
 		}
 	}
@@ -194,8 +218,20 @@ func (c *customer) makes(p stripetest.SessionParams) (session string) {
 	return ss.ID
 }
 
+func (c *customer) seat() []store.SeatClaim {
+	return []store.SeatClaim{{Slot: fmt.Sprintf("%d/%d", c.seed, c.n/(wanters*7)), Capacity: capacity, Count: 1 + c.random.IntN(2)}}
+}
+
+// closesThePage is somebody who does not wait for the site's answer, unless it is quick.
+func (c *customer) closesThePage(ctx context.Context) {
+	c.seats, c.gone = c.seat(), true
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.random.IntN(20))*time.Millisecond)
+	defer cancel()
+	c.paysFor(ctx, c.books(ctx, 1))
+}
+
 func (c *customer) wantsASeat(ctx context.Context) {
-	c.seats = []store.SeatClaim{{Slot: fmt.Sprintf("%d/%d", c.seed, c.n/(wanters*7)), Capacity: capacity, Count: 1 + c.random.IntN(2)}}
+	c.seats = c.seat()
 	session := c.books(ctx, 1+c.random.IntN(2))
 	switch c.random.IntN(4) {
 	case 0: // leaves
@@ -234,7 +270,8 @@ func (c *customer) changesTheOption(ctx context.Context) {
 func (c *customer) isDeclined(session string) string {
 	for range 1 + c.random.IntN(2) {
 		if session != "" {
-			c.stripe.Decline(session, "insufficient_funds") // it may have expired
+			c.failure = "insufficient_funds"
+			c.stripe.Decline(session, c.failure) // it may have expired
 		}
 	}
 	return session
@@ -268,6 +305,7 @@ func (c *customer) paysByBank(ctx context.Context, session string) {
 	if _, err := c.stripe.PayDelayed(session); err != nil {
 		return // too late
 	}
+	c.byBank = true
 	c.mu.Lock()
 	c.bank[day] = append(c.bank[day], c)
 	c.mu.Unlock()
@@ -275,6 +313,9 @@ func (c *customer) paysByBank(ctx context.Context, session string) {
 }
 
 func (c *customer) hearsFromTheBank(ctx context.Context) {
+	if !c.good {
+		c.failure = "payment_intent_payment_attempt_failed"
+	}
 	if _, err := c.stripe.SettleDelayed(c.session, c.good); err != nil {
 		c.tally.wrong("%s: the bank: %v", c, err)
 	}
@@ -339,7 +380,6 @@ func (c *customer) sees(ctx context.Context, path string, paid, end bool) {
 			c.tally.wrong("%s: %s says booking %s and not %s", c, path, d.BookingID, c.booking)
 		}
 	case status == 400 && (!paid || foreign): // not paid, or nothing of ours
-	case status == 400 && path == "/verify" && !end: // it was asked a moment before
 	default:
 		c.tally.wrong("%s: %s is answered with %d %s", c, path, status, answer)
 	}

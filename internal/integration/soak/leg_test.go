@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -23,7 +24,6 @@ import (
 )
 
 const (
-	legSize  = 1000             // customers of one stand-in, so that memory does not grow with their number
 	together = 96               // customers at the same time
 	pace     = 15 * time.Second // between one customer and the next, by the clock
 	days     = 4                // until the last of a leg's banks has told
@@ -31,15 +31,19 @@ const (
 
 // soak is one run over one store.
 type soak struct {
-	t     testing.TB
-	seed  int64
-	n     int // payments
-	chaos stripetest.Chaos
-	store store.Store // what is looked at in the end
-	stock func() (stock, error)
-	tally tally
-	known stock                                                             // what the legs have explained
-	seen  struct{ customers, paid, deliveries, lost, requests, failed int } // who came and paid, and what the chaos did
+	t       testing.TB
+	seed    int64
+	n       int // payments
+	chaos   stripetest.Chaos
+	legSize int         // customers of one stand-in, so that memory does not grow with their number
+	store   store.Store // what is looked at in the end
+	stock   func() (stock, error)
+	tally   tally
+	known   stock                                                             // what the legs have explained
+	left    []left                                                            // in the store by each customer, at the end of the leg
+	seen    struct{ customers, paid, deliveries, lost, requests, failed int } // who came and paid, and what the chaos did
+
+	handled sync.Map // the events that the sites' handler has succeeded for
 
 	clock  *stripetest.Clock
 	stripe atomic.Pointer[stripetest.Stripe] // the present leg's
@@ -52,13 +56,14 @@ type soak struct {
 // the store.
 func newSoak(t testing.TB, seed int64, n int, s store.Store, stock func() (stock, error), sites int, start func(stripe string) (*process, error)) *soak {
 	k := &soak{t: t, seed: seed, n: n, store: s, stock: stock, known: newStock(),
-		chaos: stripetest.BadDay(), clock: stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))}
+		chaos: stripetest.BadDay(), legSize: 1000, clock: stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))}
 	transport := &http.Transport{MaxIdleConnsPerHost: 2 * together}
 	t.Cleanup(transport.CloseIdleConnections)
 	k.client = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { k.stripe.Load().ServeHTTP(w, r) })
+	mux.HandleFunc("/handled/{event}", func(_ http.ResponseWriter, r *http.Request) { k.handled.Store(r.PathValue("event"), true) })
 	mux.Handle("/hook", &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: k.sites.addr()})
@@ -79,7 +84,7 @@ func (k *soak) now() string { return strconv.FormatInt(k.clock.Now().UnixNano(),
 // run lets customers come, leg by leg, until enough have paid: two of three do.
 func (k *soak) run(ctx context.Context) error {
 	for seed := k.seed; k.seen.paid < k.n; seed++ {
-		l := &leg{soak: k, seed: seed, n: min(legSize, (k.n-k.seen.paid)*3/2+1)}
+		l := &leg{soak: k, seed: seed, n: min(k.legSize, (k.n-k.seen.paid)*3/2+1)}
 		if err := l.run(ctx); err != nil {
 			return fmt.Errorf("seed %d: %w", l.seed, err)
 		}
@@ -87,7 +92,7 @@ func (k *soak) run(ctx context.Context) error {
 	}
 	found, err := k.stock()
 	found.compare(k.known, &k.tally)
-	return err
+	return errors.Join(err, k.compareAgain(ctx))
 }
 
 // leg is a part of a run that has a stand-in of its own. It ends when all that its customers began has ended.
@@ -100,6 +105,9 @@ type leg struct {
 
 	mu   sync.Mutex
 	bank [days][]*customer // whose payments are settled in so many days
+
+	events  map[string]stripetest.Event // in the end, by id
+	expired map[string]time.Time        // when sessions did
 }
 
 func (l *leg) run(ctx context.Context) error {
@@ -117,7 +125,7 @@ func (l *leg) run(ctx context.Context) error {
 	customers := l.comeAndGo(ctx)
 	for day := range days {
 		l.clock.Advance(24 * time.Hour)
-		l.each(l.bank[day], func(c *customer) { c.hearsFromTheBank(ctx) })
+		each(l.bank[day], func(c *customer) { c.hearsFromTheBank(ctx) })
 	}
 	l.clock.Advance(4 * 24 * time.Hour) // all retries are over
 	l.resend()
@@ -128,16 +136,25 @@ func (l *leg) run(ctx context.Context) error {
 		return err
 	}
 	l.count()
-	l.each(customers, func(c *customer) { c.looksAgain(ctx) })
+	each(customers, func(c *customer) { c.looksAgain(ctx) })
 	return l.compare(ctx, customers)
 }
 
-// resend sends some events once more, long after they were taken, the newest first.
+// resend sends some events once more, long after they were taken, the newest first. The bad day is over, and so they are
+// taken at once.
 func (l *leg) resend() {
+	l.stripe.SetChaos(stripetest.Chaos{})
 	for i, e := range slices.Backward(l.stripe.Events()) {
-		if i%8 == 0 {
-			if _, err := l.stripe.Deliver(e.ID); err != nil {
-				l.tally.wrong("event %s: %v", e.ID, err)
+		if i%8 > 0 {
+			continue
+		}
+		again, err := l.stripe.Deliver(e.ID)
+		if err != nil {
+			l.tally.wrong("event %s: %v", e.ID, err)
+		}
+		for _, d := range again {
+			if !d.OK() {
+				l.tally.wrong("event %s (%s), sent once more, is answered with %d %s%s", d.EventID, d.EventType, d.Status, d.Answer, d.Err)
 			}
 		}
 	}
@@ -173,7 +190,9 @@ func (l *leg) comeAndGo(ctx context.Context) []*customer {
 		for {
 			select {
 			case <-come:
-				l.clock.Advance(time.Duration(l.begun.Swap(0)) * pace)
+				for range l.begun.Swap(0) { // in steps, so that no delivery grows old on its way
+					l.clock.Advance(pace)
+				}
 			case <-stop:
 				return
 			}
@@ -184,7 +203,7 @@ func (l *leg) comeAndGo(ctx context.Context) []*customer {
 		customers = append(customers, newCustomer(l, n))
 	}
 	var killed sync.WaitGroup
-	l.each(customers, func(c *customer) {
+	each(customers, func(c *customer) {
 		l.begun.Add(1)
 		select {
 		case come <- struct{}{}:
@@ -205,9 +224,9 @@ func (l *leg) comeAndGo(ctx context.Context) []*customer {
 	return customers
 }
 
-// each does something for all customers, as many at the same time as there may be.
-func (l *leg) each(customers []*customer, do func(*customer)) {
-	next := make(chan *customer)
+// each does something for all customers, or what is known of them, as many at the same time as there may be.
+func each[T any](all []T, do func(T)) {
+	next := make(chan T)
 	var wg sync.WaitGroup
 	for range together {
 		wg.Go(func() {
@@ -216,8 +235,8 @@ func (l *leg) each(customers []*customer, do func(*customer)) {
 			}
 		})
 	}
-	for _, c := range customers {
-		next <- c
+	for _, one := range all {
+		next <- one
 	}
 	close(next)
 	wg.Wait()
@@ -240,7 +259,8 @@ func (l *leg) ask(ctx context.Context, path, user string, body any) (status int,
 		if resp, err := l.client.Do(r); err == nil {
 			answer, err = io.ReadAll(resp.Body)
 			resp.Body.Close()
-			if err == nil && resp.StatusCode < 500 {
+			patience := resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusBadGateway
+			if err == nil && !patience {
 				return resp.StatusCode, answer
 			}
 		}

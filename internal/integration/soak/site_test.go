@@ -54,13 +54,16 @@ type order struct {
 	Seats     []store.SeatClaim
 }
 
+// hold is how long a site waits for a payment.
+const hold = 2 * time.Hour
+
 // newSite is a service that books: checkout, webhook, confirm and verify over one store.
 func newSite(s store.Store, stripe string) (http.Handler, error) {
 	clock := &follower{}
 	payments, err := payment.New(payment.Config{
 		Store: s, SecretKey: stripetest.DefaultSecretKey, Mode: payment.Test, APIBase: stripe,
 		Codecs:     []booking.Codec{booking.Marked{}, booking.Plain{}},
-		SuccessURL: "https://example.com/success", CancelURL: "https://example.com/cancel", Hold: 2 * time.Hour,
+		SuccessURL: "https://example.com/success", CancelURL: "https://example.com/cancel", Hold: hold,
 		Now: clock.now,
 	})
 	if err != nil {
@@ -72,7 +75,7 @@ func newSite(s store.Store, stripe string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	hook.Handle("checkout.session.completed", failsAtFirst())
+	hook.Handle(handled, handler(stripe))
 
 	caller := func(r *http.Request) (string, bool) { u := r.Header.Get(userHeader); return u, u != "" }
 	mux := http.NewServeMux()
@@ -115,19 +118,28 @@ func newSite(s store.Store, stripe string) (http.Handler, error) {
 	}), nil
 }
 
-// failsAtFirst is a handler of the service's own that fails the first time that it meets some of the events.
-func failsAtFirst() webhook.HandlerFunc {
+// handled is the type of event that the service has a handler of its own for.
+const handled = "checkout.session.completed"
+
+// handler fails the first time that it meets some of the events, and tells the hub of those that it has handled.
+func handler(hub string) webhook.HandlerFunc {
 	var failed sync.Map
-	return func(_ context.Context, e webhook.Event) error {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: together}}
+	return func(ctx context.Context, e webhook.Event) error {
 		h := fnv.New32()
 		h.Write([]byte(e.ID))
-		if h.Sum32()%16 > 0 {
-			return nil
+		if _, again := failed.LoadOrStore(e.ID, true); h.Sum32()%16 == 0 && !again {
+			return errors.New("the mail server is away")
 		}
-		if _, again := failed.LoadOrStore(e.ID, true); again {
-			return nil
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, hub+"/handled/"+e.ID, nil)
+		if err != nil {
+			return err
 		}
-		return errors.New("the mail server is away")
+		resp, err := client.Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
 	}
 }
 

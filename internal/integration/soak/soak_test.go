@@ -5,10 +5,14 @@
 // connections, slow answers. The service is two processes over one database, where the store allows it: webhook,
 // checkout, confirm and verify, spread over both, and one of them is killed in the middle and started again. The
 // customers pay in full or half, twice as fast as they should, by card, by bank, not at all; they are declined, change
-// their minds, and poll the success page, which a stranger tries to see as well. Days pass by the stand-in's clock.
+// their minds, close the page, and poll the success page, which a stranger tries to see as well. Days pass by the
+// stand-in's clock.
 //
 // In the end everything that Stripe took must be stored once, as it was agreed: the four counts of what is missing,
-// there twice, of a wrong amount or in a wrong state are 0.
+// there twice, of a wrong amount or in a wrong state are 0. Compared is every field of the bookings, the payments, their
+// history and the ledger, by whatever they can be asked for; that the service's own handler had each event; that whoever
+// was refused had to be; that no seat is lost; and that what a thousand customers left is there when all others have come.
+// TestNoticed breaks each of these, one by one, and the counts must tell.
 //
 // SOAK_N is the number of payments (150 unless set), for which half as many customers more come. SOAK_SEED repeats what
 // they and the chaos do, as far as a machine can: who comes first in a race is the scheduler's. Each thousand of them has

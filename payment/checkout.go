@@ -76,7 +76,8 @@ const (
 // gives a new key. That is done too when the hold has less than Stripe's 30
 // minutes left.
 //
-// A booking has at most one open session. A new attempt at it (BookingID) gets
+// A booking has at most one open session that anybody was given. (A crash may leave
+// another, which the next call ends, or its own end.) A new attempt at it (BookingID) gets
 // the open one if the quote is equal, else that is expired and a new one made. A
 // session that turns out to be complete is settled: URL is then empty.
 //
@@ -278,6 +279,14 @@ func (w *till) resume(ctx context.Context, b store.Booking) (*store.Booking, *Ch
 	switch ss.facts.SessionStatus {
 	case "open":
 		if booking.QuoteOf(b) == w.r.Quote {
+			// Who made one of an older version may have come too late to attach it, and
+			// failed to end it.
+			if o, err := w.s.decode(ss.facts); err == nil && o.Version > 1 && !w.listed {
+				next, _, err := w.list(ctx, b)
+				if err != nil || next != nil {
+					return next, nil, err
+				}
+			}
 			return nil, finished(b, ss), nil
 		}
 		// The booking lets go of the session before it is expired: else the news
@@ -377,7 +386,7 @@ func (w *till) refused(ctx context.Context, b store.Booking, err error) (*store.
 
 // list goes through the sessions that Stripe has for the booking: settles those
 // that are complete, adopts the open one of this version and expires those of
-// older ones. next is nil when the booking stays as it is; used says that a session
+// older ones, but for the one that the booking has. next is nil when the booking stays as it is; used says that a session
 // was made from this version and is over.
 func (w *till) list(ctx context.Context, b store.Booking) (next *store.Booking, used bool, err error) {
 	sessions, err := w.s.stripe.sessionsSince(ctx, b.CreatedAt.Add(-sessionsBefore), func(ss session) bool {
@@ -411,7 +420,7 @@ func (w *till) list(ctx context.Context, b store.Booking) (next *store.Booking, 
 				next, err := w.attach(ctx, b, ss)
 				return next, false, err
 			}
-			if o.Version < read {
+			if o.Version < read && ss.facts.SessionID != b.SessionID {
 				if err := w.end(ctx, b, ss); err != nil {
 					return nil, false, err
 				}

@@ -588,6 +588,40 @@ func TestExpireRefused(t *testing.T) {
 	assert.Equal(t, 1, w.open())
 }
 
+// A click that stood still before its session was made, while another renewed the
+// booking, and that can't end what it made too late: the next call does.
+func TestSessionMadeTooLate(t *testing.T) {
+	w := newWorld(t)
+	reached, gate := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	w.store.fail(nil, func(store.Change) error {
+		wait := false
+		once.Do(func() { wait = true })
+		if wait {
+			close(reached)
+			<-gate
+		}
+		return nil
+	})
+	slow := make(chan error)
+	go func() {
+		_, err := w.pay.Checkout(context.Background(), w.request("a"))
+		slow <- err
+	}()
+	<-reached
+	w.stripe.FailNext(2, createRoute, stripetest.Fault{Status: 503})
+	given := w.checkout(w.request("a"))
+	w.stripe.Fail(expireRoute, stripetest.Fault{Status: 500}) // which is the answer to the same call again, too
+	close(gate)
+	require.ErrorIs(t, <-slow, ErrStripe)
+	require.Equal(t, 2, w.open())
+
+	again := w.checkout(w.request("a"))
+	assert.Equal(t, given.SessionID, again.SessionID)
+	assert.Equal(t, 1, w.open())
+	assert.Equal(t, "open", w.session(given.SessionID).Status)
+}
+
 type stubborn struct{ stripeAPI }
 
 func (stubborn) expire(context.Context, string) (session, error) {

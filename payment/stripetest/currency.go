@@ -114,9 +114,10 @@ func bankMethod(code string) string {
 }
 
 // delayed reports whether a method tells days later whether it paid.
+// https://docs.stripe.com/payments/payment-methods#payment-notification
 func delayed(method string) bool {
 	switch method {
-	case "us_bank_account", "sepa_debit", "bacs_debit", "acss_debit", "au_becs_debit", "customer_balance", "boleto", "oxxo", "konbini", "multibanco":
+	case "us_bank_account", "sepa_debit", "bacs_debit", "acss_debit", "au_becs_debit", "customer_balance", "boleto", "oxxo", "konbini", "multibanco", "sofort":
 		return true
 	}
 	return false

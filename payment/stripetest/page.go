@@ -21,7 +21,9 @@ func (s *Stripe) submitPage(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch action {
 	case "pay":
-		ss, err = s.Pay(id)
+		if ss, err = s.Pay(id); errors.Is(err, ErrOnlyDelayed) {
+			ss, err = s.PayDelayed(id)
+		}
 	case "bank":
 		ss, err = s.PayDelayed(id)
 	case "decline":
@@ -159,11 +161,14 @@ func (s *Stripe) render(w http.ResponseWriter, id string, status int, problem st
 func (ss *session) view(problem string) pageView {
 	v := pageView{
 		ID: ss.id, State: ss.status, Error: problem, Total: format(ss.total, ss.currency), Back: ss.cancelURL,
-		Success: strings.ReplaceAll(ss.successURL, sessionTemplate, ss.id), Bank: ss.total > 0 && ss.delayedMethod() != "", Decline: ss.total > 0,
+		Success: strings.ReplaceAll(ss.successURL, sessionTemplate, ss.id), Bank: ss.total > 0 && ss.delayedMethod() != "" && ss.promptMethod() != "", Decline: ss.total > 0 && ss.takesCards(),
 		Button: "Pay " + format(ss.total, ss.currency), Expires: ss.export().ExpiresAt.Format("2 January 2006, 15:04 UTC"),
 	}
-	if ss.total == 0 {
+	switch {
+	case ss.total == 0:
 		v.Button = "Complete (nothing to pay)"
+	case ss.promptMethod() == "":
+		v.Button += " by bank, later"
 	}
 	for _, it := range ss.items {
 		l := pageLine{Label: it.price.product.name, Note: it.price.product.description, Amount: format(it.price.unit*it.quantity, ss.currency)}

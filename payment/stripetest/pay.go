@@ -3,29 +3,31 @@ package stripetest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
 // Errors of the methods that play the customer; test for them with errors.Is.
 var (
-	ErrNoSession  = errors.New("stripetest: no such session")
-	ErrNotOpen    = errors.New("stripetest: the session is not open")
-	ErrNoDelayed  = errors.New("stripetest: the session has no delayed payment method")
-	ErrNotWaiting = errors.New("stripetest: the session waits for no delayed payment")
+	ErrNoSession   = errors.New("stripetest: no such session")
+	ErrNotOpen     = errors.New("stripetest: the session is not open")
+	ErrOnlyDelayed = errors.New("stripetest: none of the session's payment methods pays at once: use PayDelayed and SettleDelayed")
+	ErrNoCard      = errors.New("stripetest: the session takes no card, which alone is declined at once: use PayDelayed and SettleDelayed")
+	ErrNoDelayed   = errors.New("stripetest: the session has no delayed payment method")
+	ErrNotWaiting  = errors.New("stripetest: the session waits for no delayed payment")
 )
 
 func wrap(what string, err error) error { return fmt.Errorf("stripetest: %s: %w", what, err) }
 
-// Pay is the customer paying by card: the session becomes complete and paid. Events: payment_intent.created with the
-// first attempt, charge.succeeded, payment_intent.succeeded, checkout.session.completed; only the last when there is
-// nothing to pay.
+// Pay is the customer paying by card, or by another method of the session that pays at once: the session becomes
+// complete and paid. Events: payment_intent.created with the first attempt, charge.succeeded, payment_intent.succeeded,
+// checkout.session.completed; only the last when there is nothing to pay. ErrOnlyDelayed: what pays later is never paid
+// when the session completes (https://docs.stripe.com/payments/payment-methods#payment-notification).
 func (s *Stripe) Pay(sessionID string) (Session, error) { return s.act(sessionID, s.pay) }
 
 // Decline is a card that is declined: the session stays open, the payment intent remembers the error and is used
 // again by the next attempt. The code is the bank's, such as insufficient_funds; empty means generic_decline.
 // Events: payment_intent.created with the first attempt, charge.failed, payment_intent.payment_failed.
-// https://docs.stripe.com/declines/codes
+// https://docs.stripe.com/declines/codes. ErrNoCard when the session takes none.
 func (s *Stripe) Decline(sessionID, code string) (Session, error) {
 	return s.act(sessionID, func(ss *session) error { return s.decline(ss, code) })
 }
@@ -78,15 +80,15 @@ func (ss *session) customerMethod(kind string) *method {
 }
 
 func (s *Stripe) pay(ss *session) error {
-	if ss.status != "open" {
+	kind := ss.promptMethod()
+	switch {
+	case ss.status != "open":
 		return ErrNotOpen
-	}
-	kind := "card"
-	if !slices.Contains(ss.methods, kind) {
-		kind = ss.methods[0]
+	case kind == "" && ss.total > 0:
+		return ErrOnlyDelayed
 	}
 	m := ss.customerMethod(kind)
-	if ss.total > 0 { // also by a method that would tell later
+	if ss.total > 0 {
 		s.succeed(s.attempt(s.intentOf(ss, cause{}), m), cause{})
 	}
 	s.complete(ss, m, cause{})
@@ -94,11 +96,13 @@ func (s *Stripe) pay(ss *session) error {
 }
 
 func (s *Stripe) decline(ss *session, code string) error {
-	if ss.status != "open" {
+	switch {
+	case ss.status != "open":
 		return ErrNotOpen
-	}
-	if ss.total == 0 {
+	case ss.total == 0:
 		return errors.New("stripetest: nothing is to be paid, so nothing can be declined")
+	case !ss.takesCards():
+		return ErrNoCard
 	}
 	s.fail(s.attempt(s.intentOf(ss, cause{}), ss.customerMethod("card")), declined(code), cause{})
 	return nil

@@ -169,6 +169,48 @@ func TestDelayed(t *testing.T) {
 	assert.Empty(t, srv.Events())
 }
 
+// A session of a bank's method alone is not paid when the customer has done all there is to do.
+func TestNothingPaysAtOnce(t *testing.T) {
+	srv := start(t, stripetest.Config{})
+	params := stripetest.SessionParams{Amount: 4500, Currency: "eur", PaymentMethodTypes: []string{"sepa_debit", "sofort"}, SuccessURL: "https://shop.test/ok"}
+	ss := create(t, srv, params)
+	_, err := srv.Pay(ss.ID)
+	assert.ErrorIs(t, err, stripetest.ErrOnlyDelayed)
+	assert.ErrorContains(t, err, "PayDelayed")
+	_, err = srv.Decline(ss.ID, "")
+	assert.ErrorIs(t, err, stripetest.ErrNoCard)
+	assert.Empty(t, srv.Events())
+
+	_, body := browse(t, "GET", ss.URL, nil)
+	assert.Contains(t, body, `value="pay"`)
+	assert.Contains(t, body, "by bank, later")
+	for _, button := range []string{"bank", "decline"} {
+		assert.NotContains(t, body, `value="`+button+`"`)
+	}
+	page := ss.URL // which a session has while it is open
+	resp, _ := browse(t, "POST", page, press("decline"))
+	assert.Equal(t, 400, resp.StatusCode)
+	for range 2 {
+		resp, _ = browse(t, "POST", page, press("pay"))
+		assert.Equal(t, "https://shop.test/ok", resp.Header.Get("Location"))
+		ss, _ = srv.Session(ss.ID)
+		assert.Equal(t, "complete unpaid", ss.Status+" "+ss.PaymentStatus)
+	}
+	_, err = srv.Pay(ss.ID)
+	assert.ErrorIs(t, err, stripetest.ErrNotOpen)
+
+	params.PaymentMethodTypes = []string{"sepa_debit", "ideal"} // one of them does
+	ss, err = srv.Pay(create(t, srv, params).ID)
+	require.NoError(t, err)
+	assert.Equal(t, "paid", ss.PaymentStatus)
+	assert.EqualValues(t, "ideal", object[stripe.Charge](t, srv.Events(), "charge.succeeded").PaymentMethodDetails.Type)
+
+	params.Amount, params.PaymentMethodTypes = 0, []string{"sepa_debit"} // nothing is to be paid
+	ss, err = srv.Pay(create(t, srv, params).ID)
+	require.NoError(t, err)
+	assert.Equal(t, "complete no_payment_required", ss.Status+" "+ss.PaymentStatus)
+}
+
 func TestNothingToPay(t *testing.T) {
 	srv := start(t, stripetest.Config{})
 	ss := create(t, srv, stripetest.SessionParams{})

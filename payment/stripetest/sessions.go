@@ -352,12 +352,22 @@ func (p params) methods(currency string) (methods []string, dynamic bool, err *a
 	return methods, false, nil
 }
 
+func (ss *session) takesCards() bool { return slices.Contains(ss.methods, "card") }
+
+// promptMethod is the session's method that pays at once, a card if it takes one, or "".
+func (ss *session) promptMethod() string {
+	if ss.takesCards() {
+		return "card"
+	}
+	return ss.method(func(kind string) bool { return !delayed(kind) })
+}
+
 // delayedMethod is the session's method that pays later, or "".
-func (ss *session) delayedMethod() string {
-	for _, m := range ss.methods {
-		if delayed(m) {
-			return m
-		}
+func (ss *session) delayedMethod() string { return ss.method(delayed) }
+
+func (ss *session) method(fits func(kind string) bool) string {
+	if i := slices.IndexFunc(ss.methods, fits); i >= 0 {
+		return ss.methods[i]
 	}
 	return ""
 }

@@ -73,7 +73,7 @@
 //	GET  /v1/webhook_endpoints                 those of AddEndpoint
 //	GET  /v1/webhook_endpoints/{id}
 //	GET  /pay/{id}                             the page that a session's url leads to
-//	POST /pay/{id}                             its form, action=pay, bank, decline or cancel: 303 back to the site, 402 when declined
+//	POST /pay/{id}                             its form, action=pay, bank, decline, cancel, bank-paid or bank-failed; see below
 //
 // Lists are paged and take created[…] alike.
 //
@@ -97,6 +97,14 @@
 // its attempts share one. CreateSession makes a session without a request, for sites that make their own; it can
 // also have a tax, a shipping cost or a discount, so that amount_total differs from amount_subtotal. Emit makes any
 // event.
+//
+// The pay page does the same, by its buttons or without a browser: action=pay (with a session of delayed methods alone
+// what bank does), bank (PayDelayed) and cancel are answered with 303 back to the site; a cancel with 200 where the
+// session has no cancel_url; a voucher with 200, since its customer stays at Stripe; decline with 402. A later
+// bank-paid or bank-failed is SettleDelayed. What can't be done gets 400, an unknown session 404, an expired one 410.
+//
+//	$ curl http://127.0.0.1:12111/pay/cs_test_… -d action=bank
+//	$ curl http://127.0.0.1:12111/pay/cs_test_… -d action=bank-paid
 //
 // Through the API, Stripe's test cards (https://docs.stripe.com/testing) do what they do there: pm_card_visa and the other
 // brands pay, pm_card_chargeDeclined… are declined, pm_card_createDispute, …DisputeProductNotReceived and …DisputeInquiry

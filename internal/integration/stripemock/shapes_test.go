@@ -185,6 +185,19 @@ func TestShapesOfTheStandIn(t *testing.T) {
 		_, err := play(made())
 		require.NoError(t, err)
 	}
+	for method, currency := range map[string]string{
+		"sepa_debit": "eur", "sofort": "eur", "bacs_debit": "gbp", "acss_debit": "cad", "au_becs_debit": "aud",
+		"boleto": "brl", "konbini": "jpy", "multibanco": "eur", "oxxo": "mxn", "customer_balance": "usd",
+	} {
+		for _, ok := range []bool{true, false} {
+			ss, err := srv.CreateSession(stripetest.SessionParams{Amount: 5000, Currency: currency, Customer: "cus_1", PaymentMethodTypes: []string{method}})
+			require.NoError(t, err)
+			_, err = srv.PayDelayed(ss.ID)
+			require.NoError(t, err)
+			_, err = srv.SettleDelayed(ss.ID, ok)
+			assert.Equal(t, ok || method != "customer_balance", err == nil, "%s: %v", method, err)
+		}
+	}
 	kinds := map[string]bool{}
 	for _, e := range srv.Events() {
 		kinds[e.Type] = true

@@ -91,7 +91,7 @@ type Config struct {
 // it was sent, in the shape of APIVersion; decode it with whichever version of
 // stripe-go you use.
 type Event struct {
-	ID         string // the key that makes a handler's own work idempotent
+	ID         string // for work of your own take Booking.ID, or ObjectID with Type: Stripe may tell the same twice, under two ids
 	Type       string
 	ObjectID   string
 	Account    string // the connected account; empty for the platform's own

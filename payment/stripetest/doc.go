@@ -153,7 +153,8 @@
 //
 // # Chaos
 //
-// Config.Chaos and SetChaos make all that go wrong by itself, and the network as well: duplicates, delays, another
+// Config.Chaos and SetChaos make all that go wrong by itself, and the network as well: duplicates, twins (two
+// events about the same, with two ids, so that a handler's own work must not rest on the event's id), delays, another
 // order, attempts that get lost, bodies that arrive in halves, answers that don't arrive. Each has its rate, and BadDay
 // has some of everything:
 //

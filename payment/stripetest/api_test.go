@@ -660,6 +660,14 @@ func TestAClientThatLeavesAtTheGate(t *testing.T) {
 	assert.Len(t, srv.Sessions(), 1)
 }
 
+// Whoever has started the command can ask, without a key and on a bad day too, whether it is there.
+func TestHealth(t *testing.T) {
+	srv := start(t, stripetest.Config{Chaos: stripetest.Chaos{Unavailable: 1}})
+	resp, body := browse(t, "GET", srv.URL+"/healthz", nil)
+	assert.Equal(t, "200 OK: ok\n", resp.Status+": "+body)
+	assert.Empty(t, srv.Requests())
+}
+
 func TestDocTellsEveryRoute(t *testing.T) {
 	routes := func(file, pattern string) (found []string) {
 		source, err := os.ReadFile(file)

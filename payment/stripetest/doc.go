@@ -125,8 +125,8 @@
 // brands pay, pm_card_chargeDeclined… are declined, pm_card_createDispute, …DisputeProductNotReceived and …DisputeInquiry
 // open a dispute after the payment, pm_card_pendingRefund and pm_card_refundFail make refunds change later; by token
 // (tok_visa) and number as well. The test accounts for SEPA debits of Austria and Germany answer at once or, the delayed
-// ones, after three minutes of Config.Now. What follows by itself comes after the request's answer, so that a delayed
-// payment is seen as processing, and before the next request.
+// ones, after three minutes of Config.Now. Refunds to bank accounts take days of it. What follows by itself comes after
+// the request's answer, so that a delayed payment is seen as processing, and before the next request.
 //
 // # Deliveries
 //

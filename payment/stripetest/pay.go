@@ -11,7 +11,7 @@ var (
 	ErrNoSession   = errors.New("stripetest: no such session")
 	ErrNotOpen     = errors.New("stripetest: the session is not open")
 	ErrOnlyDelayed = errors.New("stripetest: none of the session's payment methods pays at once: use PayDelayed and SettleDelayed")
-	ErrNoCard      = errors.New("stripetest: the session takes no card, which alone is declined at once: use PayDelayed and SettleDelayed")
+	ErrNoCard      = errors.New("stripetest: the session takes no card that could be declined; for delayed methods use PayDelayed and SettleDelayed")
 	ErrNoDelayed   = errors.New("stripetest: the session has no delayed payment method")
 	ErrNotWaiting  = errors.New("stripetest: the session waits for no delayed payment")
 )

@@ -76,7 +76,9 @@ func TestEventsOnABadDay(t *testing.T) {
 
 		plain := start(t, stripetest.Config{Seed: 1})
 		assert.Equal(t, ss.ID, paid(t, plain).ID)
-		assert.Equal(t, events[6].ID, plain.Events()[3].ID, "a twin changes no other id")
+		for i, e := range plain.Events() {
+			assert.Equal(t, events[2*i].ID, e.ID, "a twin changes no other id")
+		}
 	})
 	t.Run("late", func(t *testing.T) {
 		srv := start(t, stripetest.Config{Chaos: stripetest.Chaos{Late: 1, Delay: 1000 * time.Hour}})

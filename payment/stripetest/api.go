@@ -80,6 +80,7 @@ func (s *Stripe) routes() *http.ServeMux {
 	})
 	mux.HandleFunc("GET /pay/{id}", s.showPage)
 	mux.HandleFunc("POST /pay/{id}", s.submitPage)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	return mux
 }
 

@@ -192,6 +192,21 @@ func TestListSessions(t *testing.T) {
 	since := c.now().Add(-2 * time.Minute).Unix()
 	assert.Equal(t, ids[:2], list(&stripe.CheckoutSessionListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: since}}))
 
+	// The last one of a page changes before the next is asked for.
+	open := &stripe.CheckoutSessionListParams{Status: stripe.String("open")}
+	open.Limit, open.Single = stripe.Int64(2), true
+	assert.Equal(t, ids[:2], list(open))
+	_, err = srv.Pay(ids[1])
+	require.NoError(t, err)
+	open.StartingAfter = stripe.String(ids[1])
+	assert.Equal(t, []string{ids[2], ids[4]}, list(open))
+	open.StartingAfter, open.EndingBefore = nil, stripe.String(ids[3])
+	assert.Equal(t, []string{ids[2], ids[0]}, list(open))
+	open.EndingBefore = stripe.String("cs_none")
+	it = sc.CheckoutSessions.List(open)
+	assert.False(t, it.Next())
+	assert.Equal(t, stripe.ErrorCodeResourceMissing, stripeError(t, it.Err()).Code)
+
 	it = sc.CheckoutSessions.List(&stripe.CheckoutSessionListParams{PaymentIntent: stripe.String("pi_none")})
 	assert.False(t, it.Next())
 	assert.Equal(t, stripe.ErrorCodeResourceMissing, stripeError(t, it.Err()).Code)
@@ -643,6 +658,14 @@ func TestAClientThatLeavesAtTheGate(t *testing.T) {
 		return err == nil
 	}, 5*time.Second, time.Millisecond)
 	assert.Len(t, srv.Sessions(), 1)
+}
+
+// Whoever has started the command can ask, without a key and on a bad day too, whether it is there.
+func TestHealth(t *testing.T) {
+	srv := start(t, stripetest.Config{Chaos: stripetest.Chaos{Unavailable: 1}})
+	resp, body := browse(t, "GET", srv.URL+"/healthz", nil)
+	assert.Equal(t, "200 OK: ok\n", resp.Status+": "+body)
+	assert.Empty(t, srv.Requests())
 }
 
 func TestDocTellsEveryRoute(t *testing.T) {

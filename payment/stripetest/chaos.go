@@ -17,10 +17,14 @@ import (
 // Chaos is how often what goes wrong. Each rate is a part of all cases, from 0 (never, which the zero Chaos says of
 // everything) to 1 (always). BadDay has some of everything.
 //
+// A Duplicate is the same event twice; of a Twin Stripe says that "in some cases, two separate Event objects are generated
+// and sent", to be told by the id of data.object along with the type. https://docs.stripe.com/webhooks#handle-duplicate-events
+//
 // Config.Seed decides which cases they are: see the package's section on chaos.
 type Chaos struct {
 	// Of the events on their way to an endpoint:
 	Duplicate float64       // two copies leave at the same time; each is retried by itself
+	Twin      float64       // there is another event about the same, of the same type, with an id of its own
 	Reorder   float64       // it leaves after all others that wait, and these leave in a random order
 	Late      float64       // its first attempt is put off by up to Delay; not with Hold
 	Delay     time.Duration // by the Clock, or in real time without one
@@ -48,14 +52,14 @@ type Chaos struct {
 // is made for a Clock: events can be ten minutes late.
 func BadDay() Chaos {
 	return Chaos{
-		Duplicate: 0.2, Reorder: 0.2, Late: 0.1, Delay: 10 * time.Minute,
+		Duplicate: 0.2, Twin: 0.1, Reorder: 0.2, Late: 0.1, Delay: 10 * time.Minute,
 		Drop: 0.08, Half: 0.04, NoAnswer: 0.06, SlowBody: 0.02,
 		RateLimit: 0.02, Error: 0.02, ErrorDone: 0.02, Unavailable: 0.02, Cut: 0.02, CutDone: 0.03, SlowAnswer: 0.03,
 		Pause: 20 * time.Millisecond,
 	}
 }
 
-func (c Chaos) ofEvents() []float64   { return []float64{c.Duplicate, c.Reorder, c.Late} }
+func (c Chaos) ofEvents() []float64   { return []float64{c.Duplicate, c.Twin, c.Reorder, c.Late} }
 func (c Chaos) ofAttempts() []float64 { return []float64{c.Drop, c.Half, c.NoAnswer, c.SlowBody} }
 func (c Chaos) ofRequests() []float64 {
 	return []float64{c.RateLimit, c.Error, c.ErrorDone, c.Unavailable, c.Cut, c.CutDone, c.SlowAnswer}

@@ -56,6 +56,30 @@ func TestEventsOnABadDay(t *testing.T) {
 		paid(t, srv)
 		assert.Len(t, srv.DeliverAll(), 2)
 	})
+	t.Run("twin", func(t *testing.T) {
+		srv := start(t, stripetest.Config{Seed: 1, Chaos: stripetest.Chaos{Twin: 1}})
+		ep := listen(t, nil)
+		require.NoError(t, srv.AddEndpoint(ep.URL, testSecret))
+		ss := paid(t, srv)
+		settle(t, srv)
+		events := srv.Events()
+		require.Len(t, events, 8)
+		assert.Len(t, ep.types(), 8)
+		without := func(e stripetest.Event) string { return strings.ReplaceAll(string(e.Payload), e.ID, "") }
+		for i := 0; i < len(events); i += 2 {
+			one, other := events[i], events[i+1]
+			assert.NotEqual(t, one.ID, other.ID)
+			assert.Equal(t, one.ID[:5], other.ID[:5])
+			assert.Equal(t, without(one), without(other), "the same in all but the id")
+			assert.Equal(t, one.ObjectID, other.ObjectID)
+		}
+
+		plain := start(t, stripetest.Config{Seed: 1})
+		assert.Equal(t, ss.ID, paid(t, plain).ID)
+		for i, e := range plain.Events() {
+			assert.Equal(t, events[2*i].ID, e.ID, "a twin changes no other id")
+		}
+	})
 	t.Run("late", func(t *testing.T) {
 		srv := start(t, stripetest.Config{Chaos: stripetest.Chaos{Late: 1, Delay: 1000 * time.Hour}})
 		ep := listen(t, nil)
@@ -280,11 +304,11 @@ func TestRequestsOnABadDay(t *testing.T) {
 func TestChaosRefusesNonsense(t *testing.T) {
 	srv := start(t, stripetest.Config{})
 	for _, c := range []stripetest.Chaos{
-		{Duplicate: -0.1}, {Reorder: 1.1}, {Drop: 0.6, Half: 0.6}, {Cut: 0.6, Error: 0.6}, {Delay: -1}, {Pause: -1},
+		{Duplicate: -0.1}, {Twin: 1.1}, {Reorder: 1.1}, {Drop: 0.6, Half: 0.6}, {Cut: 0.6, Error: 0.6}, {Delay: -1}, {Pause: -1},
 	} {
 		assert.Panics(t, func() { srv.SetChaos(c) }, "%+v", c)
 	}
-	srv.SetChaos(stripetest.Chaos{Duplicate: 1, Reorder: 1, Late: 1, Drop: 0.7, Half: 0.2, NoAnswer: 0.1, Cut: 0.3, Error: 0.6, SlowAnswer: 0.1})
+	srv.SetChaos(stripetest.Chaos{Duplicate: 1, Twin: 1, Reorder: 1, Late: 1, Drop: 0.7, Half: 0.2, NoAnswer: 0.1, Cut: 0.3, Error: 0.6, SlowAnswer: 0.1})
 	srv.SetChaos(stripetest.BadDay())
 }
 

@@ -96,8 +96,9 @@ func decimal(minor int64, exp int) string {
 	return fmt.Sprintf("%d.%0*d", minor/unit, exp, minor%unit)
 }
 
-// bankMethod is the delayed payment method that a session offers when the request names no methods.
-func bankMethod(code string) string {
+// laterMethod is the delayed payment method that a session offers besides cards when the request names no methods; "" for
+// a currency that has none without a customer's id, which bank transfers need.
+func laterMethod(code string) string {
 	switch code {
 	case "usd":
 		return "us_bank_account"
@@ -109,15 +110,42 @@ func bankMethod(code string) string {
 		return "acss_debit"
 	case "aud":
 		return "au_becs_debit"
+	case "brl":
+		return "boleto"
+	case "jpy":
+		return "konbini"
+	case "mxn":
+		return "oxxo"
 	}
-	return "customer_balance"
+	return ""
 }
 
 // delayed reports whether a method tells days later whether it paid.
+// https://docs.stripe.com/payments/payment-methods#payment-notification
 func delayed(method string) bool {
 	switch method {
-	case "us_bank_account", "sepa_debit", "bacs_debit", "acss_debit", "au_becs_debit", "customer_balance", "boleto", "oxxo", "konbini", "multibanco":
+	case "us_bank_account", "sepa_debit", "bacs_debit", "acss_debit", "au_becs_debit", "sofort":
+		return true
+	}
+	return pushed(method)
+}
+
+// pushed reports whether it is the customer who sends the money, days later: with a voucher or by bank transfer. Until
+// then the payment intent requires action, and there is no charge.
+//
+//	https://docs.stripe.com/payments/boleto/accept-a-payment
+//	https://docs.stripe.com/payments/konbini/accept-a-payment
+//	https://docs.stripe.com/payments/multibanco/accept-a-payment
+//	https://docs.stripe.com/payments/oxxo/accept-a-payment
+//	https://docs.stripe.com/payments/bank-transfers/accept-a-payment
+func pushed(method string) bool {
+	switch method {
+	case "boleto", "konbini", "multibanco", "oxxo", transfer:
 		return true
 	}
 	return false
 }
+
+// transfer is the method of bank transfers. They need a customer's id, and never fail: one that does not come is waited
+// for. https://docs.stripe.com/payments/bank-transfers/accept-a-payment
+const transfer = "customer_balance"

@@ -276,7 +276,7 @@ type Delivery struct {
 	Attempt            int    // 1 is the first of this copy
 	Status             int    // 0: no answer
 	Err                string // why there was none
-	Answer             []byte // the first 4 KiB of the endpoint's answer
+	Answer             string // the first 4 KiB of the endpoint's answer
 	At                 time.Time
 }
 
@@ -304,7 +304,7 @@ func (s *Stripe) attemptOnce(p *parcel) Delivery {
 		s.post(&d, payload, signature, mishap)
 	}
 	if mishap == dropped || mishap == halfSent || mishap == unanswered {
-		d.Status, d.Err, d.Answer = 0, string(mishap), nil
+		d.Status, d.Err, d.Answer = 0, string(mishap), ""
 	}
 
 	s.mu.Lock()
@@ -339,8 +339,8 @@ func (s *Stripe) post(d *Delivery, payload []byte, signature string, m mishap) {
 	}
 	defer resp.Body.Close()
 	d.Status = resp.StatusCode
-	d.Answer, err = io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	if err != nil {
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if d.Answer = string(answer); err != nil {
 		d.Err = err.Error()
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"runtime"
 	"sort"
 	"sync"
@@ -207,6 +208,7 @@ func TestRolledSecrets(t *testing.T) {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		header = r.Header.Get("Stripe-Signature")
+		_, _ = io.WriteString(w, "thanks")
 		for _, secret := range []string{"whsec_old", "whsec_new"} {
 			_, err := webhook.ConstructEventWithOptions(body, header, secret, webhook.ConstructEventOptions{IgnoreTolerance: true})
 			assert.NoError(t, err, "each of them alone is enough")
@@ -217,7 +219,10 @@ func TestRolledSecrets(t *testing.T) {
 	require.NoError(t, srv.SetSecrets(site.URL, "whsec_new", "whsec_old"))
 	paid(t, srv)
 	settle(t, srv)
-	assert.Regexp(t, `^t=1714564800,v1=[0-9a-f]{64},v1=[0-9a-f]{64}$`, header)
+	assert.Equal(t, "thanks", srv.Deliveries()[0].Answer)
+	signatures := regexp.MustCompile(`^t=1714564800,v1=([0-9a-f]{64}),v1=([0-9a-f]{64}),v0=([0-9a-f]{64})$`).FindStringSubmatch(header)
+	require.NotNil(t, signatures, header)
+	assert.NotContains(t, signatures[1:3], signatures[3], "the one of a test event is fake")
 	assert.Error(t, srv.SetSecrets(site.URL))
 	assert.Error(t, srv.SetSecrets("http://127.0.0.1:1/", "x"))
 }

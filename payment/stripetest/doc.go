@@ -14,15 +14,29 @@
 //
 // New gives the same as an http.Handler, for a server of one's own.
 //
+// The example called Booking wires it to package payment and package webhook, with a clock: checkout, payment, webhook, verified.
+//
 // # Running alone
 //
-// For services in other languages, and to try things by hand, there is a command. With Stripe's own command-line tool:
+// For services in other languages, and to try things by hand, there is a command, which has a documentation of its own:
 //
 //	$ go run github.com/carevia/stripebooking/payment/stripetest/cmd/stripetest -webhook http://127.0.0.1:8080/webhook
-//	…
-//	stripe trigger checkout.session.completed --api-key sk_test_stripetest --api-base http://127.0.0.1:12111
 //
-// and then, in another terminal, with the service on port 8080 and STRIPE_WEBHOOK_SECRET=whsec_stripetest:
+// That is within a module that requires this one. Elsewhere append @latest, or a version; it must have been published. In
+// CI, "go build" it first and stop that process: "go run" starts another, which outlives it. GET /healthz needs no key,
+// and is 200 as soon as there is somebody to talk to.
+//
+// With curl, a session is made, paid by its customer, and its event delivered:
+//
+//	$ until curl -sf http://127.0.0.1:12111/healthz; do sleep 0.1; done
+//	$ curl http://127.0.0.1:12111/v1/checkout/sessions -u sk_test_stripetest: -d mode=payment \
+//	    -d success_url=http://127.0.0.1:8080/success -d 'line_items[0][quantity]=1' \
+//	    -d 'line_items[0][price_data][currency]=eur' -d 'line_items[0][price_data][unit_amount]=4500' \
+//	    -d 'line_items[0][price_data][product_data][name]=Elder care' -d 'metadata[userId]=ada'
+//	$ curl http://127.0.0.1:12111/pay/cs_test_… -d action=pay
+//
+// With Stripe's own command-line tool, in another terminal, with the service on port 8080 and
+// STRIPE_WEBHOOK_SECRET=whsec_stripetest:
 //
 //	$ alias st='stripe --api-key sk_test_stripetest --api-base http://127.0.0.1:12111'
 //	$ st trigger checkout.session.completed --add 'checkout_session:metadata[userId]=ada'
@@ -72,8 +86,9 @@
 //	POST /v1/events/{id}/retry                 the tool's "events resend": to webhook_endpoint, or to all that want it
 //	GET  /v1/webhook_endpoints                 those of AddEndpoint
 //	GET  /v1/webhook_endpoints/{id}
+//	GET  /healthz                              200, without a key
 //	GET  /pay/{id}                             the page that a session's url leads to
-//	POST /pay/{id}                             its form, action=pay, bank, decline or cancel: 303 back to the site, 402 when declined
+//	POST /pay/{id}                             its form, action=pay, bank, decline, cancel, bank-paid or bank-failed; see below
 //
 // Lists are paged and take created[…] alike.
 //
@@ -98,17 +113,25 @@
 // also have a tax, a shipping cost or a discount, so that amount_total differs from amount_subtotal. Emit makes any
 // event.
 //
+// The pay page does the same, by its buttons or without a browser: action=pay (with a session of delayed methods alone
+// what bank does), bank (PayDelayed) and cancel are answered with 303 back to the site; a cancel with 200 where the
+// session has no cancel_url; a voucher with 200, since its customer stays at Stripe; decline with 402. A later
+// bank-paid or bank-failed is SettleDelayed. What can't be done gets 400, an unknown session 404, an expired one 410.
+//
+//	$ curl http://127.0.0.1:12111/pay/cs_test_… -d action=bank
+//	$ curl http://127.0.0.1:12111/pay/cs_test_… -d action=bank-paid
+//
 // Through the API, Stripe's test cards (https://docs.stripe.com/testing) do what they do there: pm_card_visa and the other
 // brands pay, pm_card_chargeDeclined… are declined, pm_card_createDispute, …DisputeProductNotReceived and …DisputeInquiry
 // open a dispute after the payment, pm_card_pendingRefund and pm_card_refundFail make refunds change later; by token
 // (tok_visa) and number as well. The test accounts for SEPA debits of Austria and Germany answer at once or, the delayed
-// ones, after three minutes of Config.Now. What follows by itself comes after the request's answer, so that a delayed
-// payment is seen as processing, and before the next request.
+// ones, after three minutes of Config.Now. Refunds to bank accounts take days of it. What follows by itself comes after
+// the request's answer, so that a delayed payment is seen as processing, and before the next request.
 //
 // # Deliveries
 //
-// AddEndpoint registers a URL. From then on every event is sent there in the background, and again on any answer but
-// 2xx, with the pauses of Config.RetryDelays. Wait returns when nothing is under way any more, and Deliveries tells
+// AddEndpoint registers a URL. From then on every event is sent there in the background, at once, and again on any answer
+// but 2xx, with the pauses of Config.RetryDelays. Wait returns when nothing is under way any more, and Deliveries tells
 // each attempt. Deliveries of one event differ in pending_webhooks, as on Stripe.
 //
 // A test that must decide the order itself calls Hold first, and then Deliver for one event (again and again if it
@@ -123,12 +146,17 @@
 //	… // the service gets clock.Now too: it checks how old signatures are
 //	clock.Advance(3 * 24 * time.Hour)
 //
-// Advance delivers what becomes due, in the order in which it does: a failed delivery is tried again after five, ten,
+// First attempts leave at once, and Wait is enough for them; what is put off, retries and the delays of a Chaos, needs
+// Advance. It delivers what becomes due, in the order in which it does: a failed delivery is tried again after five, ten,
 // twenty, … minutes until three days are over, as on Stripe in live mode (which publishes the three days and the
 // exponential back-off, and no single pauses; https://docs.stripe.com/webhooks#automatic-retries). For a sandbox's
 // three retries in a few hours, set Config.RetryDelays. On the way sessions expire, idempotency keys are forgotten
 // after 24 hours, and the API lists events for 30 days; GET /v1/events?delivery_success=false has those that some
 // endpoint has not taken.
+//
+// Two things look like errors of the service and are the clock's. A service that was not given clock.Now makes sessions
+// whose expires_at Stripe refuses ("Stripe refused the request"). And Verify of package payment asks Stripe again two
+// seconds of its Config.Now after an answer that was "not paid yet": advance the clock between two of them.
 //
 // Without a Clock, retries and delays take real time; all else follows Config.Now, at which the stand-in looks
 // whenever it is used. Tick makes it look. How long an endpoint may take is real time always.
@@ -145,7 +173,8 @@
 //
 // # Chaos
 //
-// Config.Chaos and SetChaos make all that go wrong by itself, and the network as well: duplicates, delays, another
+// Config.Chaos and SetChaos make all that go wrong by itself, and the network as well: duplicates, twins (two
+// events about the same, with two ids, so that a handler's own work must not rest on the event's id), delays, another
 // order, attempts that get lost, bodies that arrive in halves, answers that don't arrive. Each has its rate, and BadDay
 // has some of everything:
 //
@@ -160,8 +189,8 @@
 // customers at the same time is reproducible too, no decision depends on an order that the scheduler makes. It depends
 // on the seed, and for an event on its id, the endpoint (by the order in which they were added), the copy and the
 // attempt; for a request on its route, what it is about (the id in its path, client_reference_id, payment_intent or
-// charge), and how many such came before. So give sessions a client_reference_id, and let no two customers share one. Still left to
-// the scheduler is who comes first of those who are at the same session at the same time, and who among requests that
+// charge), and how many such came before. So give sessions a client_reference_id (Checkout of package payment does: the
+// booking's id), and let no two customers share one. Still left to the scheduler is who comes first of those who are at the same session at the same time, and who among requests that
 // are about nothing, such as lists.
 //
 // # Ids

@@ -116,13 +116,28 @@ func (s *Stripe) emitChange(kind string, before, object map[string]any, c cause)
 	if before != nil {
 		e.previous = changed(plain(before), plain(object))
 	}
-	s.events.add(e)
-	for _, ep := range s.endpoints.all {
-		if ep.wants(kind) {
-			s.pack(e, ep)
+	made := []*event{e}
+	if s.roll("twin", e.id) < s.chaos.Twin {
+		made = append(made, s.twin(e, prefix))
+	}
+	for _, e := range made {
+		s.events.add(e)
+		for _, ep := range s.endpoints.all {
+			if ep.wants(kind) {
+				s.pack(e, ep)
+			}
 		}
 	}
 	return e
+}
+
+// twin is another event about the same as one that was just made. Its id follows from that one's, so that other ids
+// don't change.
+func (s *Stripe) twin(e *event, prefix string) *event {
+	defer s.named(e.id)()
+	t := *e
+	t.id = s.id(prefix, 23)
+	return &t
 }
 
 // changed is what an object had where it is another now; null stands for what is new.

@@ -13,7 +13,12 @@ import (
 	"github.com/stripe/stripe-go/v76/client"
 	"github.com/stripe/stripe-go/v76/webhook"
 
+	"github.com/carevia/stripebooking/booking"
+	"github.com/carevia/stripebooking/payment"
 	"github.com/carevia/stripebooking/payment/stripetest"
+	"github.com/carevia/stripebooking/store"
+	"github.com/carevia/stripebooking/store/memory"
+	bookinghook "github.com/carevia/stripebooking/webhook"
 )
 
 // A service makes a checkout session through Stripe's own client, the customer pays, and the signed event arrives.
@@ -65,6 +70,60 @@ func Example() {
 	// Output:
 	// open unpaid 4500
 	// checkout.session.completed paid
+}
+
+// The whole way with packages payment and webhook: a booking is held, its customer pays, the event arrives, and the page
+// that asks is told so. All three share the clock.
+func Example_booking() {
+	clock := stripetest.NewClock(time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC))
+	srv := stripetest.NewServer(stripetest.Config{Clock: clock})
+	defer srv.Close()
+	db := &memory.Store{}
+	payments, err := payment.New(payment.Config{
+		Store: db, Mode: payment.Test, SecretKey: srv.SecretKey, APIBase: srv.URL, Now: clock.Now,
+		SuccessURL: "https://example.com/success", CancelURL: "https://example.com/",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	hook, err := bookinghook.New(bookinghook.Config{
+		Store: db, Mode: payment.Test, Payments: payments, Secrets: []string{srv.WebhookSecret}, Now: clock.Now,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	site := httptest.NewServer(hook)
+	defer site.Close()
+	if err := srv.AddEndpoint(site.URL, ""); err != nil {
+		fmt.Println(err)
+	}
+
+	ctx := context.Background()
+	quote, _ := booking.NewQuote(4500, "usd", store.OptionFull)
+	checkout, err := payments.Checkout(ctx, payment.CheckoutRequest{
+		Attempt: "1", UserID: "ada", ServiceID: "care", ServiceName: "Elder care", Quote: quote,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verify := func() {
+		v, err := payments.Verify(ctx, checkout.SessionID, "ada", 0)
+		fmt.Println(v.Status, err)
+	}
+	verify()
+	if _, err := srv.Pay(checkout.SessionID); err != nil {
+		fmt.Println(err)
+	}
+	if err := srv.Wait(ctx); err != nil {
+		fmt.Println(err)
+	}
+	verify()
+	// Output:
+	// unpaid <nil>
+	// processed <nil>
 }
 
 // With Hold the test decides what arrives, when and how often.

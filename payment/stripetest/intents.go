@@ -163,7 +163,7 @@ func (s *Stripe) answerConfirmation(pi *intent, m *method, e expansion, c cause)
 		return nil, err.about(pi)
 	}
 	shown := pi.json(e)
-	s.followUp(pi.charge)
+	s.followUp(pi)
 	return shown, nil
 }
 
@@ -229,7 +229,7 @@ func (s *Stripe) apiCancelIntent(p params, id string) (work, *apiError) {
 			return nil, err
 		case pi.session != nil:
 			return nil, unexpectedState(pi, "You cannot cancel this PaymentIntent because it was created by a Checkout Session. Expire the session instead.")
-		case pi.status != "requires_payment_method" && pi.status != "requires_confirmation":
+		case pi.status != "requires_payment_method" && pi.status != "requires_confirmation" && pi.status != "requires_action":
 			return nil, unexpectedState(pi, "You cannot cancel this PaymentIntent because it has a status of %s. Only a PaymentIntent with one of the following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, requires_action, processing.", pi.status)
 		}
 		s.cancelIntent(pi, p["cancellation_reason"], c)

@@ -111,7 +111,7 @@ func (m *method) json(expansion) map[string]any {
 	}
 }
 
-// account is the card or the bank account.
+// account is the card or the bank account; of other methods nothing is known.
 func (m *method) account() map[string]any {
 	switch {
 	case m.card != nil:
@@ -127,7 +127,15 @@ func (m *method) account() map[string]any {
 			"generated_from": map[string]any{"charge": nil, "setup_attempt": nil}, "last4": last4(m.bank.iban),
 		}
 	}
-	return map[string]any{"bank_name": "STRIPETEST BANK", "last4": "6789"}
+	switch m.kind {
+	case "us_bank_account", "acss_debit":
+		return map[string]any{"bank_name": "STRIPETEST BANK", "last4": "6789"}
+	case "sepa_debit", "bacs_debit", "au_becs_debit":
+		return map[string]any{"last4": "6789"}
+	case "boleto":
+		return map[string]any{"tax_id": "00000000000"}
+	}
+	return map[string]any{}
 }
 
 func last4(s string) string { return s[len(s)-4:] }

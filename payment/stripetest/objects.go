@@ -72,11 +72,12 @@ type intent struct {
 	session        *session // nil: made by a request of its own
 	amount         int64
 	currency       string
-	status         string // requires_payment_method, requires_confirmation, processing, succeeded, canceled
+	status         string // requires_payment_method, requires_confirmation, requires_action, processing, succeeded, canceled
 	methods        []string
 	dynamicMethods bool
 	method         *method
 	charge         *charge // the latest
+	waitsSince     int64   // when it came to require action
 	lastError      *apiError
 	canceledAt     int64
 	reason         string // of the cancellation
@@ -291,6 +292,9 @@ func (pi *intent) json(e expansion) map[string]any {
 	if pi.lastError != nil {
 		m["last_payment_error"] = pi.lastError
 	}
+	if pi.status == "requires_action" {
+		m["next_action"] = pi.nextAction()
+	}
 	if pi.dynamicMethods {
 		m["automatic_payment_methods"] = map[string]any{"allow_redirects": "always", "enabled": true}
 	}
@@ -307,6 +311,47 @@ func (pi *intent) json(e expansion) map[string]any {
 		}
 	}
 	return m
+}
+
+// nextAction is how the customer is to bring the money. The page that shows a voucher is the session's own.
+func (pi *intent) nextAction() map[string]any {
+	const number = "12345678901234"
+	days, page := 3, any(nil) // Stripe's defaults, told on the pages that pushed names
+	if pi.session != nil {
+		page = pi.session.url
+	}
+	voucher := map[string]any{"hosted_voucher_url": page}
+	expires := "expires_at"
+	switch pi.method.kind {
+	case transfer:
+		return map[string]any{"type": "display_bank_transfer_instructions", "display_bank_transfer_instructions": map[string]any{
+			"amount_remaining": pi.amount, "currency": pi.currency, "financial_addresses": []any{}, "hosted_instructions_url": page,
+			"reference": number, "type": transferType(pi.currency),
+		}}
+	case "boleto":
+		voucher["number"], voucher["pdf"] = number, nil
+	case "konbini":
+		store := map[string]any{"confirmation_number": "11111111110", "payment_code": number}
+		voucher["stores"] = map[string]any{"familymart": store, "lawson": store, "ministop": store, "seicomart": store}
+	case "multibanco":
+		days, voucher["entity"], voucher["reference"] = 7, "12345", "123456789"
+	case "oxxo":
+		expires, voucher["number"] = "expires_after", number
+	}
+	voucher[expires] = pi.waitsSince + int64(days)*24*60*60
+	kind := pi.method.kind + "_display_details"
+	return map[string]any{"type": kind, kind: voucher}
+}
+
+// transferType is the kind of bank transfer for a currency.
+func transferType(currency string) string {
+	switch currency {
+	case "gbp", "jpy", "mxn":
+		return map[string]string{"gbp": "gb", "jpy": "jp", "mxn": "mx"}[currency] + "_bank_transfer"
+	case "usd":
+		return "us_bank_transfer"
+	}
+	return "eu_bank_transfer"
 }
 
 func (c *charge) json(e expansion) map[string]any {

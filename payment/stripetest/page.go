@@ -21,12 +21,19 @@ func (s *Stripe) submitPage(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch action {
 	case "pay":
-		ss, err = s.Pay(id)
+		if ss, err = s.Pay(id); errors.Is(err, ErrOnlyDelayed) {
+			ss, err = s.PayDelayed(id)
+		}
 	case "bank":
 		ss, err = s.PayDelayed(id)
 	case "decline":
 		if ss, err = s.Decline(id, ""); err == nil {
 			s.render(w, id, http.StatusPaymentRequired, "Your card was declined.")
+			return
+		}
+	case "bank-paid", "bank-failed":
+		if _, err = s.SettleDelayed(id, action == "bank-paid"); err == nil {
+			s.render(w, id, http.StatusOK, "")
 			return
 		}
 	case "cancel":
@@ -47,11 +54,15 @@ func (s *Stripe) submitPage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, cancelled, http.StatusSeeOther)
 	case action == "cancel" && success != "":
 		s.render(w, id, http.StatusOK, "The shop gave no address to go back to.")
+	case ss.PaymentIntentStatus == "requires_action" && action != "decline":
+		s.render(w, id, http.StatusOK, "") // the voucher; the customer does not go back to the site
 	case err == nil && success != "", errors.Is(err, ErrNotOpen) && ss.Status == "complete" && action != "decline":
 		// The second case is the second half of a double click.
 		http.Redirect(w, r, success, http.StatusSeeOther)
 	case errors.Is(err, ErrNotOpen), errors.Is(err, ErrNoSession), err == nil:
 		s.render(w, id, http.StatusOK, "")
+	case errors.Is(err, ErrNotWaiting):
+		s.render(w, id, http.StatusBadRequest, "No money is on its way here.")
 	default:
 		s.render(w, id, http.StatusBadRequest, "This checkout can't be paid that way.")
 	}
@@ -110,7 +121,7 @@ func (s *Stripe) apiConfirmPage(p params, id string) (work, *apiError) {
 		}
 		shown := ss.page()
 		if ss.intent != nil {
-			s.followUp(ss.intent.charge)
+			s.followUp(ss.intent)
 		}
 		return shown, nil
 	}, nil
@@ -123,8 +134,8 @@ type pageView struct {
 	Lines            []pageLine
 	Total, Button    string
 	Back, Success    string
-	Bank             bool
-	Decline          bool
+	Bank, Decline    bool
+	Waits, Fails     bool // for the bank or the customer's money; which can fail
 	Expires          string
 }
 
@@ -159,11 +170,17 @@ func (s *Stripe) render(w http.ResponseWriter, id string, status int, problem st
 func (ss *session) view(problem string) pageView {
 	v := pageView{
 		ID: ss.id, State: ss.status, Error: problem, Total: format(ss.total, ss.currency), Back: ss.cancelURL,
-		Success: strings.ReplaceAll(ss.successURL, sessionTemplate, ss.id), Bank: ss.total > 0 && ss.delayedMethod() != "", Decline: ss.total > 0,
+		Success: strings.ReplaceAll(ss.successURL, sessionTemplate, ss.id), Bank: ss.total > 0 && ss.delayedMethod() != "" && ss.promptMethod() != "", Decline: ss.total > 0 && ss.takesCards(),
 		Button: "Pay " + format(ss.total, ss.currency), Expires: ss.export().ExpiresAt.Format("2 January 2006, 15:04 UTC"),
 	}
-	if ss.total == 0 {
+	if v.Waits = ss.waits(); v.Waits {
+		v.Fails = ss.intent.method.kind != transfer
+	}
+	switch {
+	case ss.total == 0:
 		v.Button = "Complete (nothing to pay)"
+	case ss.promptMethod() == "":
+		v.Button += " by bank, later"
 	}
 	for _, it := range ss.items {
 		l := pageLine{Label: it.price.product.name, Note: it.price.product.description, Amount: format(it.price.unit*it.quantity, ss.currency)}
@@ -243,7 +260,12 @@ footer{padding:0 1.5rem 1.4rem;color:#4b5670;font-size:.75rem;overflow-wrap:anyw
 {{else if eq .State "complete"}}
 <h1>This checkout is complete</h1>
 <p class="total">{{.Total}}</p>
-<p><a href="{{.Success}}">Continue to the shop</a></p>
+{{if .Waits}}<p>The money is not there yet: the bank takes days, or a voucher is to be paid.</p>
+<form method="post"><div class="others">
+<button name="action" value="bank-paid">The money comes</button>
+{{if .Fails}}<button name="action" value="bank-failed">It does not come</button>{{end}}
+</div></form>
+{{end}}<p><a href="{{.Success}}">Continue to the shop</a></p>
 {{else if eq .State "expired"}}
 <h1>This checkout has expired</h1>
 <p>It can't be paid any more. Nothing was charged.</p>

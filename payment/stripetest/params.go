@@ -350,6 +350,10 @@ func (p params) page() (page, *apiError) {
 	return pg, nil
 }
 
+// startsAt reports whether an id is the cursor, which is on neither side of it: what has changed since the last page, and
+// is not among what the list is narrowed to any more, still has its place.
+func (pg page) startsAt(id string) bool { return id == pg.after || id == pg.before }
+
 // cut takes one page out of ids, newest first: those from one index to another. ok is false when the cursor names none.
 func (pg page) cut(ids []string) (from, to int, more, ok bool) {
 	to = len(ids)

@@ -169,6 +169,131 @@ func TestDelayed(t *testing.T) {
 	assert.Empty(t, srv.Events())
 }
 
+// With a voucher or a bank transfer it is the customer who sends the money: the intent requires that, and has no charge.
+func TestVouchers(t *testing.T) {
+	for _, tc := range []struct{ method, currency, action string }{
+		{"boleto", "brl", "boleto_display_details"},
+		{"konbini", "jpy", "konbini_display_details"},
+		{"multibanco", "eur", "multibanco_display_details"},
+		{"oxxo", "mxn", "oxxo_display_details"},
+		{"customer_balance", "gbp", "display_bank_transfer_instructions"},
+	} {
+		t.Run(tc.method, func(t *testing.T) {
+			srv := start(t, stripetest.Config{})
+			waiting := func() stripetest.Session {
+				ss := create(t, srv, stripetest.SessionParams{Amount: 4500, Currency: tc.currency, Customer: "cus_1", PaymentMethodTypes: []string{tc.method}})
+				_, err := srv.Pay(ss.ID)
+				require.ErrorIs(t, err, stripetest.ErrOnlyDelayed)
+				ss, err = srv.PayDelayed(ss.ID)
+				require.NoError(t, err)
+				require.Equal(t, "complete unpaid requires_action", ss.Status+" "+ss.PaymentStatus+" "+ss.PaymentIntentStatus)
+				return ss
+			}
+			ss := waiting()
+			assert.Equal(t, []string{"payment_intent.created", "payment_intent.requires_action", "checkout.session.completed"}, types(srv.Events()))
+			pi := object[stripe.PaymentIntent](t, srv.Events(), "payment_intent.requires_action")
+			assert.Nil(t, pi.LatestCharge)
+			require.NotNil(t, pi.NextAction)
+			assert.EqualValues(t, tc.action, pi.NextAction.Type)
+
+			ss, err := srv.SettleDelayed(ss.ID, true)
+			require.NoError(t, err)
+			assert.Equal(t, "paid", ss.PaymentStatus)
+			assert.Equal(t, []string{"charge.succeeded", "payment_intent.succeeded", "checkout.session.async_payment_succeeded"}, types(srv.Events()[3:]))
+			pi = object[stripe.PaymentIntent](t, srv.Events(), "payment_intent.succeeded")
+			assert.Nil(t, pi.NextAction)
+			assert.Equal(t, object[stripe.Charge](t, srv.Events(), "charge.succeeded").ID, pi.LatestCharge.ID)
+			assert.EqualValues(t, tc.method, object[stripe.Charge](t, srv.Events(), "charge.succeeded").PaymentMethodDetails.Type)
+
+			before := len(srv.Events()) + 3
+			ss, err = srv.SettleDelayed(waiting().ID, false)
+			if tc.method == "customer_balance" {
+				assert.ErrorContains(t, err, "waited for")
+				assert.Equal(t, "requires_action", ss.PaymentIntentStatus)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "unpaid requires_payment_method", ss.PaymentStatus+" "+ss.PaymentIntentStatus)
+			assert.Equal(t, []string{"payment_intent.payment_failed", "checkout.session.async_payment_failed"}, types(srv.Events()[before:]))
+			failed := object[stripe.PaymentIntent](t, srv.Events(), "payment_intent.payment_failed").LastPaymentError
+			assert.Equal(t, stripe.ErrorCodePaymentIntentPaymentAttemptExpired, failed.Code)
+			assert.EqualValues(t, tc.method, failed.PaymentMethod.Type)
+		})
+	}
+
+	srv := start(t, stripetest.Config{})
+	_, err := srv.CreateSession(stripetest.SessionParams{Amount: 4500, PaymentMethodTypes: []string{"card", "customer_balance"}})
+	assert.ErrorContains(t, err, "customer")
+	ss := create(t, srv, stripetest.SessionParams{Amount: 4510, Currency: "kwd"})
+	_, err = srv.PayDelayed(ss.ID)
+	assert.ErrorIs(t, err, stripetest.ErrNoDelayed, "bank transfers need a customer")
+
+	// What followed an earlier, declined card does not follow the voucher.
+	ss = create(t, srv, stripetest.SessionParams{Amount: 4500, Currency: "mxn"})
+	_, err = srv.PayDelayed(ss.ID)
+	require.NoError(t, err)
+	method := object[stripe.PaymentIntent](t, srv.Events(), "payment_intent.requires_action").PaymentMethod.ID
+	for _, declined := range []bool{false, true} {
+		ss = create(t, srv, stripetest.SessionParams{Amount: 4500, Currency: "mxn"})
+		if declined {
+			_, err = srv.Decline(ss.ID, "")
+			require.NoError(t, err)
+		}
+		status, page, _ := raw(t, srv, "POST", "/v1/payment_pages/"+ss.ID+"/confirm", srv.SecretKey, form("payment_method", method))
+		assert.Equal(t, 200, status)
+		assert.Equal(t, "requires_action", page["payment_intent"].(map[string]any)["status"])
+	}
+	pi := object[stripe.PaymentIntent](t, srv.Events(), "payment_intent.requires_action")
+	status, intent, _ := raw(t, srv, "POST", "/v1/payment_intents", srv.SecretKey, form("amount", "4500", "currency", "mxn", "payment_method_types[]", "oxxo", "payment_method", pi.PaymentMethod.ID, "confirm", "true"))
+	assert.Equal(t, 200, status)
+	assert.Equal(t, "requires_action", intent["status"])
+	_, intent, _ = raw(t, srv, "POST", "/v1/payment_intents/"+intent["id"].(string)+"/cancel", srv.SecretKey, nil)
+	assert.Equal(t, "canceled", intent["status"])
+	assert.Nil(t, intent["next_action"])
+}
+
+// A session of a bank's method alone is not paid when the customer has done all there is to do.
+func TestNothingPaysAtOnce(t *testing.T) {
+	srv := start(t, stripetest.Config{})
+	params := stripetest.SessionParams{Amount: 4500, Currency: "eur", PaymentMethodTypes: []string{"sepa_debit", "sofort"}, SuccessURL: "https://shop.test/ok"}
+	ss := create(t, srv, params)
+	_, err := srv.Pay(ss.ID)
+	assert.ErrorIs(t, err, stripetest.ErrOnlyDelayed)
+	assert.ErrorContains(t, err, "PayDelayed")
+	_, err = srv.Decline(ss.ID, "")
+	assert.ErrorIs(t, err, stripetest.ErrNoCard)
+	assert.Empty(t, srv.Events())
+
+	_, body := browse(t, "GET", ss.URL, nil)
+	assert.Contains(t, body, `value="pay"`)
+	assert.Contains(t, body, "by bank, later")
+	for _, button := range []string{"bank", "decline"} {
+		assert.NotContains(t, body, `value="`+button+`"`)
+	}
+	page := ss.URL // which a session has while it is open
+	resp, _ := browse(t, "POST", page, press("decline"))
+	assert.Equal(t, 400, resp.StatusCode)
+	for range 2 {
+		resp, _ = browse(t, "POST", page, press("pay"))
+		assert.Equal(t, "https://shop.test/ok", resp.Header.Get("Location"))
+		ss, _ = srv.Session(ss.ID)
+		assert.Equal(t, "complete unpaid", ss.Status+" "+ss.PaymentStatus)
+	}
+	_, err = srv.Pay(ss.ID)
+	assert.ErrorIs(t, err, stripetest.ErrNotOpen)
+
+	params.PaymentMethodTypes = []string{"sepa_debit", "ideal"} // one of them does
+	ss, err = srv.Pay(create(t, srv, params).ID)
+	require.NoError(t, err)
+	assert.Equal(t, "paid", ss.PaymentStatus)
+	assert.EqualValues(t, "ideal", object[stripe.Charge](t, srv.Events(), "charge.succeeded").PaymentMethodDetails.Type)
+
+	params.Amount, params.PaymentMethodTypes = 0, []string{"sepa_debit"} // nothing is to be paid
+	ss, err = srv.Pay(create(t, srv, params).ID)
+	require.NoError(t, err)
+	assert.Equal(t, "complete no_payment_required", ss.Status+" "+ss.PaymentStatus)
+}
+
 func TestNothingToPay(t *testing.T) {
 	srv := start(t, stripetest.Config{})
 	ss := create(t, srv, stripetest.SessionParams{})
@@ -272,9 +397,10 @@ func TestPayPage(t *testing.T) {
 	assert.Contains(t, body, "no money moves")
 	assert.NotContains(t, body, "<script")
 	assert.NotContains(t, body, "src=")
-	for _, button := range []string{"pay", "bank", "decline", "cancel"} {
+	for _, button := range []string{"pay", "decline", "cancel"} {
 		assert.Contains(t, body, `value="`+button+`"`)
 	}
+	assert.NotContains(t, body, `value="bank`, "there is none for this currency")
 
 	resp, body = browse(t, "POST", ss.URL, press("decline"))
 	assert.Equal(t, 402, resp.StatusCode)
@@ -299,11 +425,47 @@ func TestPayPage(t *testing.T) {
 	assert.Contains(t, body, "complete")
 	assert.NotContains(t, body, "<button")
 
-	later := create(t, srv, params)
-	resp, _ = browse(t, "POST", later.URL, press("bank"))
-	assert.Equal(t, 303, resp.StatusCode)
-	got, _ = srv.Session(later.ID)
-	assert.Equal(t, "complete unpaid", got.Status+" "+got.PaymentStatus)
+	params.Currency = "eur"
+	for answer, want := range map[string]string{"bank-paid": "paid succeeded", "bank-failed": "unpaid requires_payment_method"} {
+		later := create(t, srv, params)
+		_, body = browse(t, "GET", later.URL, nil)
+		assert.Contains(t, body, `value="bank"`)
+		resp, _ = browse(t, "POST", later.URL, press(answer))
+		assert.Equal(t, 400, resp.StatusCode, "not yet")
+		resp, _ = browse(t, "POST", later.URL, press("bank"))
+		assert.Equal(t, 303, resp.StatusCode)
+		got, _ = srv.Session(later.ID)
+		assert.Equal(t, "complete unpaid", got.Status+" "+got.PaymentStatus)
+		_, body = browse(t, "GET", later.URL, nil)
+		assert.Contains(t, body, `value="`+answer+`"`)
+		resp, body = browse(t, "POST", later.URL, press(answer))
+		assert.Equal(t, 200, resp.StatusCode)
+		assert.NotContains(t, body, "<button")
+		got, _ = srv.Session(later.ID)
+		assert.Equal(t, want, got.PaymentStatus+" "+got.PaymentIntentStatus)
+		resp, _ = browse(t, "POST", later.URL, press(answer))
+		assert.Equal(t, 400, resp.StatusCode, "once only")
+	}
+
+	// A voucher is shown, and the customer does not come back to the site.
+	params.Currency, params.Amount = "jpy", 5000
+	voucher := create(t, srv, params)
+	for range 2 {
+		resp, body = browse(t, "POST", voucher.URL, press("bank"))
+		assert.Equal(t, 200, resp.StatusCode)
+		assert.Contains(t, body, `value="bank-paid"`)
+		assert.Contains(t, body, "https://shop.test/ok?")
+	}
+	pi := object[stripe.PaymentIntent](t, srv.Events(), "payment_intent.requires_action")
+	assert.Equal(t, voucher.URL, pi.NextAction.KonbiniDisplayDetails.HostedVoucherURL)
+
+	transferred, err := srv.PayDelayed(create(t, srv, stripetest.SessionParams{
+		Amount: 4500, Customer: "cus_1", PaymentMethodTypes: []string{"customer_balance"},
+	}).ID)
+	require.NoError(t, err)
+	_, body = browse(t, "GET", srv.URL+"/pay/"+transferred.ID, nil)
+	assert.Contains(t, body, `value="bank-paid"`)
+	assert.NotContains(t, body, `value="bank-failed"`)
 
 	old := create(t, srv, params)
 	c.add(24 * time.Hour)

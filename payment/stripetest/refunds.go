@@ -1,5 +1,7 @@
 package stripetest
 
+import "time"
+
 // Refunds. https://docs.stripe.com/api/refunds
 
 type refund struct {
@@ -7,7 +9,7 @@ type refund struct {
 	charge   *charge
 	amount   int64
 	reason   string
-	status   string // pending, succeeded, failed
+	status   string // requires_action, pending, succeeded, failed
 	failure  string // why it failed
 	metadata map[string]string
 }
@@ -28,11 +30,17 @@ func (r *refund) field(name string) string {
 func (r *refund) json(e expansion) map[string]any {
 	m := map[string]any{
 		"id": r.id, "object": "refund", "amount": r.amount, "balance_transaction": transaction(r.id), "charge": r.charge.id, "created": r.created,
-		"currency": r.charge.intent.currency, "destination_details": nil, "metadata": r.metadata, "payment_intent": r.charge.intent.id, "reason": null(r.reason),
+		"currency": r.charge.intent.currency, "metadata": r.metadata, "payment_intent": r.charge.intent.id, "reason": null(r.reason),
 		"receipt_number": nil, "source_transfer_reversal": nil, "status": r.status, "transfer_reversal": nil,
 	}
 	if r.charge.method.kind == "card" {
 		m["destination_details"] = map[string]any{"card": map[string]any{"type": "refund"}, "type": "card"}
+	}
+	if r.status == "requires_action" {
+		m["next_action"] = map[string]any{"type": "display_details", "display_details": map[string]any{
+			"email_sent": map[string]any{"email_sent_at": r.created, "email_sent_to": r.charge.method.payer.email},
+			"expires_at": r.created + 45*24*60*60,
+		}}
 	}
 	if r.status == "failed" {
 		m["failure_balance_transaction"], m["failure_reason"] = transaction(r.id)+"f", r.failure
@@ -115,6 +123,9 @@ func (s *Stripe) refundable(p params) (ch *charge, err *apiError) {
 	switch {
 	case err != nil:
 		return nil, err
+	case ch != nil && (ch.method.kind == "boleto" || ch.method.kind == "oxxo"):
+		// https://docs.stripe.com/payments/boleto/accept-a-payment#refunds https://docs.stripe.com/payments/oxxo#refunds
+		return nil, invalid("", param, "Payments by %s can't be refunded.", ch.method.kind)
 	case ch == nil || ch.status != "succeeded":
 		return nil, invalid("", param, "%s does not have a successful charge to refund.", p[param])
 	case ch.dispute != nil && !ch.dispute.inquiry:
@@ -123,9 +134,13 @@ func (s *Stripe) refundable(p params) (ch *charge, err *apiError) {
 	return ch, nil
 }
 
-// refund gives money back. The charge counts a refund that is still pending.
+// refund gives money back. The charge counts a refund that is still under way.
 func (s *Stripe) refund(r *refund, c cause) {
-	if card := r.charge.method.card; card != nil && card.refund == "succeeded" {
+	m := r.charge.method
+	switch {
+	case m.kind == "konbini" || m.kind == transfer: // the customer is asked for a bank account
+		r.status = "requires_action"
+	case delayed(m.kind) || m.card != nil && m.card.refund == "succeeded":
 		r.status = "pending"
 	}
 	before := r.charge.json(nil)
@@ -137,10 +152,11 @@ func (s *Stripe) refund(r *refund, c cause) {
 	s.emitChange("charge.refunded", before, r.charge.json(nil), c)
 }
 
-// followRefund brings the bank's news about a refund of a test card that has some.
+// followRefund brings the bank's news about a refund: of a test card that has some at once, of a bank after days.
 func (s *Stripe) followRefund(r *refund) {
 	card := r.charge.method.card
 	if card == nil || card.refund == "" {
+		s.refundLater(r)
 		return
 	}
 	before := r.json(nil)
@@ -152,6 +168,29 @@ func (s *Stripe) followRefund(r *refund) {
 	if r.status == "failed" {
 		s.emit("refund.failed", r.json(nil), cause{})
 	}
+}
+
+// refundPause is how long a refund to a bank account stays in each state: debits "require at least 3 business days to
+// process". The customer who must tell an account first (konbini, bank transfers) takes as long here.
+//
+//	https://docs.stripe.com/payments/ach-direct-debit#refunds
+//	https://docs.stripe.com/payments/sepa-debit#refunds
+//	https://docs.stripe.com/payments/multibanco#refunds
+//	https://docs.stripe.com/payments/konbini/accept-a-payment#refunds
+//	https://docs.stripe.com/payments/customer-balance/refunding
+const refundPause = 72 * time.Hour
+
+func (s *Stripe) refundLater(r *refund) {
+	next, ok := map[string]string{"requires_action": "pending", "pending": "succeeded"}[r.status]
+	if !ok {
+		return
+	}
+	s.at(s.now()+int64(refundPause/time.Second), func() {
+		before := r.json(nil)
+		r.status = next
+		s.refundUpdated(r, before, cause{})
+		s.refundLater(r)
+	})
 }
 
 // refundUpdated tells of a change by both the types that Stripe has for it.

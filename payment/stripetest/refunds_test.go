@@ -3,6 +3,7 @@ package stripetest_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -145,6 +146,63 @@ func TestRefundsThatTakeTime(t *testing.T) {
 	assert.False(t, ch.Refunded)
 	_, err = sc.Refunds.New(&stripe.RefundParams{PaymentIntent: &pi.ID})
 	assert.NoError(t, err, "it can be tried again")
+}
+
+// A bank takes days, and some customers must tell their account first.
+func TestRefundsToBanks(t *testing.T) {
+	for method, tc := range map[string]struct {
+		currency string
+		states   []string
+	}{
+		"sepa_debit":       {"eur", []string{"pending", "succeeded"}},
+		"us_bank_account":  {"usd", []string{"pending", "succeeded"}},
+		"multibanco":       {"eur", []string{"pending", "succeeded"}},
+		"konbini":          {"jpy", []string{"requires_action", "pending", "succeeded"}},
+		"customer_balance": {"usd", []string{"requires_action", "pending", "succeeded"}},
+		"ideal":            {"eur", []string{"succeeded"}},
+		"boleto":           {"brl", nil},
+		"oxxo":             {"mxn", nil},
+	} {
+		t.Run(method, func(t *testing.T) {
+			clock := newClock()
+			srv := start(t, stripetest.Config{Now: clock.now})
+			sc := api(srv, srv.SecretKey)
+			ss := create(t, srv, stripetest.SessionParams{Amount: 4500, Currency: tc.currency, Customer: "cus_1", PaymentMethodTypes: []string{method}})
+			if _, err := srv.PayDelayed(ss.ID); err == nil {
+				_, err = srv.SettleDelayed(ss.ID, true)
+				require.NoError(t, err)
+			} else {
+				_, err = srv.Pay(ss.ID)
+				require.NoError(t, err)
+			}
+			ss, _ = srv.Session(ss.ID)
+			before := len(srv.Events())
+			r, err := sc.Refunds.New(&stripe.RefundParams{PaymentIntent: &ss.PaymentIntent})
+			if tc.states == nil {
+				assert.Contains(t, stripeError(t, err).Msg, "can't be refunded")
+				assert.Len(t, srv.Events(), before)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, []string{"refund.created", "charge.refunded"}, types(srv.Events()[before:]))
+			for i, state := range tc.states {
+				if i > 0 {
+					before = len(srv.Events())
+					clock.add(72*time.Hour - time.Second)
+					require.Len(t, srv.Events(), before)
+					clock.add(time.Second)
+					assert.Equal(t, []string{"refund.updated", "charge.refund.updated"}, types(srv.Events()[before:]))
+					r, err = sc.Refunds.Get(r.ID, nil)
+					require.NoError(t, err)
+				}
+				assert.EqualValues(t, state, r.Status)
+				assert.Equal(t, state == "requires_action", r.NextAction != nil)
+			}
+			before = len(srv.Events())
+			clock.add(1000 * time.Hour)
+			assert.Len(t, srv.Events(), before)
+		})
+	}
 }
 
 func TestRefundMetadata(t *testing.T) {

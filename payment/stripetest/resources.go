@@ -120,7 +120,9 @@ func (k kind[T]) list(s *Stripe, p params, _ string) (work, *apiError) {
 		all := k.shelf(s).all
 		var found []T
 		for i := len(all) - 1; i >= 0; i-- {
-			if v := all[i]; created.holds(v.born()) && p.match(v, k.filters) && keep(v) && k.shows(s, v) {
+			v := all[i]
+			fits := created.holds(v.born()) && p.match(v, k.filters) && keep(v)
+			if k.shows(s, v) && (fits || pg.startsAt(v.ident())) {
 				found = append(found, v)
 			}
 		}

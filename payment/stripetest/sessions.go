@@ -331,14 +331,18 @@ func lower(s string) string {
 // knownMethods are payment methods that a session may name.
 var knownMethods = []string{
 	"card", "acss_debit", "affirm", "afterpay_clearpay", "alipay", "au_becs_debit", "bacs_debit", "bancontact", "blik", "boleto", "cashapp", "customer_balance", "eps", "fpx",
-	"giropay", "grabpay", "ideal", "klarna", "konbini", "link", "oxxo", "p24", "paynow", "paypal", "pix", "promptpay", "revolut_pay", "sepa_debit", "sofort", "swish", "us_bank_account", "wechat_pay", "zip",
+	"giropay", "grabpay", "ideal", "klarna", "konbini", "link", "multibanco", "oxxo", "p24", "paynow", "paypal", "pix", "promptpay", "revolut_pay", "sepa_debit", "sofort", "swish", "us_bank_account", "wechat_pay", "zip",
 }
 
 // methods are the payment methods that a request names, or those that Stripe would choose.
 func (p params) methods(currency string) (methods []string, dynamic bool, err *apiError) {
 	methods = p.list("payment_method_types")
 	if len(methods) == 0 {
-		return []string{"card", bankMethod(currency)}, true, nil
+		methods = []string{"card"}
+		if later := laterMethod(currency); later != "" {
+			methods = append(methods, later)
+		}
+		return methods, true, nil
 	}
 	for i, m := range methods {
 		name := "payment_method_types[" + strconv.Itoa(i) + "]"
@@ -348,16 +352,29 @@ func (p params) methods(currency string) (methods []string, dynamic bool, err *a
 		if slices.Contains(methods[:i], m) {
 			return nil, false, invalid("", "payment_method_types", "You cannot name a payment method twice.")
 		}
+		if m == transfer && p["customer"] == "" {
+			return nil, false, invalid("parameter_missing", "customer", "Bank transfers (customer_balance) need the id of a customer.")
+		}
 	}
 	return methods, false, nil
 }
 
+func (ss *session) takesCards() bool { return slices.Contains(ss.methods, "card") }
+
+// promptMethod is the session's method that pays at once, a card if it takes one, or "".
+func (ss *session) promptMethod() string {
+	if ss.takesCards() {
+		return "card"
+	}
+	return ss.method(func(kind string) bool { return !delayed(kind) })
+}
+
 // delayedMethod is the session's method that pays later, or "".
-func (ss *session) delayedMethod() string {
-	for _, m := range ss.methods {
-		if delayed(m) {
-			return m
-		}
+func (ss *session) delayedMethod() string { return ss.method(delayed) }
+
+func (ss *session) method(fits func(kind string) bool) string {
+	if i := slices.IndexFunc(ss.methods, fits); i >= 0 {
+		return ss.methods[i]
 	}
 	return ""
 }
@@ -404,8 +421,9 @@ type SessionParams struct {
 
 	IntentMetadata     map[string]string // of the payment intent; nil: none, as on Stripe
 	ClientReferenceID  string
-	CustomerEmail      string
-	PaymentMethodTypes []string  // nil: Stripe's choice, which is card first and a bank's delayed method
+	Customer           string    // the id of a customer, which bank transfers need
+	CustomerEmail      string    // only without a Customer
+	PaymentMethodTypes []string  // nil: Stripe's choice, which is card first and a delayed method, if the currency has one
 	ExpiresAt          time.Time // zero: in 24 hours
 	Tax, Shipping      int64     // come on top of the amount; the API of the stand-in has no way to ask for them
 	Discount           int64     // is taken off
@@ -460,6 +478,7 @@ func (s *Stripe) CreateSession(sp SessionParams) (Session, error) {
 	set("success_url", sp.SuccessURL, "https://example.com/success?session_id="+sessionTemplate)
 	set("cancel_url", sp.CancelURL, "")
 	set("client_reference_id", sp.ClientReferenceID, "")
+	set("customer", sp.Customer, "")
 	set("customer_email", sp.CustomerEmail, "")
 	set("line_items[0][price_data][currency]", sp.Currency, "usd")
 	set("line_items[0][price_data][product_data][name]", sp.Name, "Booking")

@@ -186,7 +186,7 @@ func New(cfg Config) (*Stripe, error) {
 	return s, nil
 }
 
-// ServeHTTP answers Stripe's API under /v1/ and the pay page under /pay/.
+// ServeHTTP answers Stripe's API under /v1/, the pay page under /pay/, and /healthz.
 func (s *Stripe) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // Close stops all deliveries, those under way included, and waits until they have ended.

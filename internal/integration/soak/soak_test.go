@@ -1,6 +1,6 @@
 // Package soak lets many customers book and pay on a bad day, and compares what happened at Stripe with what is stored.
 //
-// Stripe is the stand-in of payment/stripetest, with its chaos: duplicates, delays, another order, attempts that get
+// Stripe is the stand-in of payment/stripetest, with its chaos: duplicates, twins, delays, another order, attempts that get
 // lost, bodies in halves, lost answers; and of the API rate limits, errors with and without the work done, broken
 // connections, slow answers. The service is two processes over one database, where the store allows it: webhook,
 // checkout, confirm and verify, spread over both, and one of them is killed in the middle and started again. The

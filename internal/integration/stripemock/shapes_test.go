@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,12 +186,41 @@ func TestShapesOfTheStandIn(t *testing.T) {
 		_, err := play(made())
 		require.NoError(t, err)
 	}
+	for method, currency := range map[string]string{
+		"sepa_debit": "eur", "sofort": "eur", "bacs_debit": "gbp", "acss_debit": "cad", "au_becs_debit": "aud",
+		"boleto": "brl", "konbini": "jpy", "multibanco": "eur", "oxxo": "mxn", "customer_balance": "usd",
+	} {
+		for _, ok := range []bool{true, false} {
+			ss, err := srv.CreateSession(stripetest.SessionParams{Amount: 5000, Currency: currency, Customer: "cus_1", PaymentMethodTypes: []string{method}})
+			require.NoError(t, err)
+			_, err = srv.PayDelayed(ss.ID)
+			require.NoError(t, err)
+			_, err = srv.SettleDelayed(ss.ID, ok)
+			assert.Equal(t, ok || method != "customer_balance", err == nil, "%s: %v", method, err)
+			if ok && method != "boleto" && method != "oxxo" {
+				refund(t, srv, ss.ID)
+			}
+		}
+	}
 	kinds := map[string]bool{}
 	for _, e := range srv.Events() {
 		kinds[e.Type] = true
 		assert.Subset(t, since2023, mock.shape(t, e.Payload), e.Type)
 	}
 	assert.GreaterOrEqual(t, len(kinds), 12, "%v", keys(kinds))
+}
+
+func refund(t *testing.T, srv *stripetest.Server, session string) {
+	t.Helper()
+	ss, _ := srv.Session(session)
+	req, err := http.NewRequest(http.MethodPost, srv.URL+"/v1/refunds", strings.NewReader("payment_intent="+ss.PaymentIntent))
+	require.NoError(t, err)
+	req.SetBasicAuth(srv.SecretKey, "")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
 func TestShapesOfTheBuilders(t *testing.T) {

@@ -3,8 +3,22 @@
 //
 //	go run github.com/carevia/stripebooking/payment/stripetest/cmd/stripetest -webhook http://127.0.0.1:8080/webhook
 //
+// Outside a module that requires this one, append @latest or a version. In CI, build it and stop its own process.
+//
 // It prints where it listens, its keys and the form of the pay page's address, then a line per request and delivery.
-// Everything is forgotten when it ends. See the documentation of package stripetest for what it answers.
+// GET /healthz is 200 when it is ready. Everything is forgotten when it ends. See the documentation of package
+// stripetest for what it answers, with examples for curl and for Stripe's tool.
+//
+// The flags:
+//
+//	-addr     where to listen (127.0.0.1:12111); with port 0 a free one, which it prints; a loopback address, unless -remote
+//	-webhook  a URL that every event is sent to; can be given several times
+//	-key      the secret key that requests must carry (sk_test_stripetest): sk_test_… or rk_test_…
+//	-secret   what deliveries are signed with (whsec_stripetest)
+//	-url      the address it is reached at, for the links to the pay page (http:// and -addr)
+//	-seed     a number, not 0: the same ids and the same chaos every time
+//	-chaos    let much go wrong, in the network and in the API, and nothing get lost; it prints the seed
+//	-remote   allow a webhook, or an -addr, that is not on this machine alone
 package main
 
 import (

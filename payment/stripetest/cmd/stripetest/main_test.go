@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -71,6 +73,21 @@ func TestServes(t *testing.T) {
 	assert.NoError(t, <-ended)
 	_, err = http.Get(base[1])
 	assert.Error(t, err)
+}
+
+// The flags are told where people read who have not started it yet.
+func TestDocTellsEveryFlag(t *testing.T) {
+	var help strings.Builder
+	require.ErrorIs(t, run(context.Background(), []string{"-h"}, io.Discard, &help), flag.ErrHelp)
+	source, err := os.ReadFile("main.go")
+	require.NoError(t, err)
+	names := func(pattern, text string) (found []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			found = append(found, m[1])
+		}
+		return found
+	}
+	assert.ElementsMatch(t, names(`(?m)^  -(\w+)`, help.String()), names(`(?m)^//\t-(\w+)`, string(source)))
 }
 
 func TestRefuses(t *testing.T) {

@@ -190,8 +190,8 @@
 // on the seed, and for an event on its id, the endpoint (by the order in which they were added), the copy and the
 // attempt; for a request on its route, what it is about (the id in its path, client_reference_id, payment_intent or
 // charge), and how many such came before. So give sessions a client_reference_id (Checkout of package payment does: the
-// booking's id), and let no two customers share one. Still left to the scheduler is who comes first of those who are at the same session at the same time, and who among requests that
-// are about nothing, such as lists.
+// booking's id), and let no two customers share one. Still left to the scheduler is who comes first of those who are at
+// the same session at the same time, and who among requests that are about nothing, such as lists.
 //
 // # Ids
 //

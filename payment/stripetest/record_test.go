@@ -20,7 +20,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	transport := record.New()
-	http.DefaultTransport = transport
+	// It stays a *http.Transport, which package payment makes its own of.
+	http.DefaultTransport.(*http.Transport).RegisterProtocol("http", transport)
 	stripe.SetHTTPClient(&http.Client{Transport: transport})
 	code := m.Run()
 	raw, err := json.Marshal(transport.Calls())

@@ -20,7 +20,7 @@ type Facts struct {
 
 	// FailureCode is Stripe's code of a failed attempt to pay, such as
 	// "card_declined" or "insufficient_funds"; set only when the news is that
-	// an attempt failed.
+	// an attempt failed. UnknownFailure where it does not tell why.
 	FailureCode string
 
 	Currency string // three lower-case letters
@@ -38,6 +38,11 @@ type Facts struct {
 	Created       time.Time
 	ExpiresAt     time.Time // the session's; zero when only the intent is known
 }
+
+// UnknownFailure is Stripe's code for an attempt that failed for a reason that it
+// does not tell, and stands for one that is not in the news at hand: the event of a
+// session names its intent alone. It never takes the place of one that is known.
+const UnknownFailure = "payment_intent_payment_attempt_failed"
 
 // Standing is what Facts come down to.
 type Standing string

@@ -331,7 +331,9 @@ func paymentOf(b store.Booking, o Order, f Facts, old *store.Payment, now time.T
 			p.CapturedAt = now
 		}
 	case Failed:
-		p.FailureCode = f.FailureCode
+		if p.FailureCode == "" || f.FailureCode != UnknownFailure {
+			p.FailureCode = f.FailureCode
+		}
 	}
 	p.Status = PaymentStatus(p)
 	p.UpdatedAt = now

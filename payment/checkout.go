@@ -74,7 +74,7 @@ const (
 // Stripe has answered 5xx, which it would repeat for the same key, the sessions
 // of the booking are listed first; if there is none, a new version of the booking
 // gives a new key. That is done too when the hold has less than Stripe's 30
-// minutes left.
+// minutes left, by our clock or by Stripe's.
 //
 // A booking has at most one open session that anybody was given. (A crash may leave
 // another, which the next call ends, or its own end.) A new attempt at it (BookingID) gets
@@ -210,7 +210,7 @@ type till struct {
 	cause store.Cause
 
 	listed bool // Stripe's list was gone through, and nobody else is at the booking
-	fresh  bool // a new version was made after a 5xx, once
+	fresh  bool // a new version was made since the key or the hold was of no use any more, once
 }
 
 // run does the next step until the booking has its session, or needs none.
@@ -356,14 +356,13 @@ func (w *till) refused(ctx context.Context, b store.Booking, err error) (*store.
 	if !errors.As(err, &se) {
 		return nil, err // no answer: the same key will find out
 	}
+	// Stripe repeats a stored 5xx for this key, and refuses it for other parameters
+	// (those of a deployment before, say). A session may exist.
+	unclear := se.status >= 500 || se.typ == "idempotency_error"
 	switch {
 	case se.status == 409:
 		return nil, errBusy
-	case se.status == 429 || w.fresh:
-		return nil, err
-	case se.status >= 500, se.typ == "idempotency_error":
-		// Stripe repeats a stored 5xx for this key, and refuses it for other
-		// parameters (those of a deployment before, say). A session may exist.
+	case !w.fresh && (unclear || se.param == "expires_at"): // by Stripe's clock the hold has too little left
 		w.fresh = true
 		next, _, lerr := w.list(ctx, b)
 		if lerr != nil || next != nil {
@@ -371,6 +370,8 @@ func (w *till) refused(ctx context.Context, b store.Booking, err error) (*store.
 		}
 		w.listed = true
 		return w.renew(ctx, b, w.r.Quote)
+	case unclear || se.status == 429:
+		return nil, err
 	case se.status == http.StatusUnauthorized || se.status == http.StatusForbidden:
 		return nil, err // it is the key that was refused, and keys get mended
 	case errors.Is(se.kind, ErrRefused):

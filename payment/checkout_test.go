@@ -512,6 +512,35 @@ func TestLongestHold(t *testing.T) {
 	assert.WithinDuration(t, start.Add(MaxHold), c.ExpiresAt, time.Minute)
 }
 
+// Our clock is behind Stripe's, by more than is allowed for, when just enough of the hold
+// is left by ours.
+func TestClockBehind(t *testing.T) {
+	for name, hold := range map[string]time.Duration{"a longer hold helps": time.Hour, "no hold is long enough": MinHold} {
+		t.Run(name, func(t *testing.T) {
+			behind := 20 * time.Second
+			w := newWorld(t, func(c *Config) {
+				now := c.Now
+				c.Now = func() time.Time { return now().Add(-behind) }
+				c.Hold = hold
+			})
+			w.stripe.FailNext(2, createRoute, stripetest.Fault{Cut: true})
+			_, err := w.pay.Checkout(ctxOf(t), w.request("a"))
+			require.ErrorIs(t, err, ErrStripe)
+			w.clock.pass(hold - minLife - slack - time.Second)
+			if hold == MinHold {
+				behind = 2 * time.Minute
+				_, err := w.pay.Checkout(ctxOf(t), w.request("a"))
+				require.ErrorIs(t, err, ErrRefused)
+				assert.Equal(t, store.StateExpired, w.bookings("user_7")[0].State)
+				return
+			}
+			c := w.checkout(w.request("a"))
+			assert.Len(t, w.stripe.Sessions(), 1)
+			assert.Equal(t, c.ExpiresAt, c.Booking.HoldUntil)
+		})
+	}
+}
+
 func quoteOf(t *testing.T, total int64) booking.Quote {
 	t.Helper()
 	q, err := booking.NewQuote(total, "usd", store.OptionFull)

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -78,4 +79,18 @@ func TestWith(t *testing.T) {
 	assert.Empty(t, w.bookings("user_7"))
 	_, err = other.BookingBySession(ctxOf(t), ss.ID)
 	require.NoError(t, err)
+}
+
+// Somebody watches all calls of the program.
+func TestOtherDefaultTransport(t *testing.T) {
+	saved := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = saved })
+	seen := 0
+	http.DefaultTransport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		seen++
+		return saved.RoundTrip(r)
+	})
+	w := newWorld(t)
+	assert.NotEmpty(t, w.checkout(w.request("a")).URL)
+	assert.Positive(t, seen)
 }

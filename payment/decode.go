@@ -263,10 +263,6 @@ func decodeIntentField(raw json.RawMessage) (intentJSON, error) {
 	return in, nil
 }
 
-// failedAttempt is Stripe's code for an attempt that failed for a reason that it
-// does not tell.
-const failedAttempt = "payment_intent_payment_attempt_failed"
-
 // failure is Stripe's code of why the latest attempt failed, the bank's own
 // reason before the general "card_declined".
 // See https://docs.stripe.com/declines/codes
@@ -278,7 +274,7 @@ func (in intentJSON) failure() string {
 			}
 		}
 	}
-	return failedAttempt
+	return booking.UnknownFailure
 }
 
 // chargeJSON is a charge: its id or, of an expanded one, how it was paid.

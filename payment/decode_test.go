@@ -77,7 +77,7 @@ func TestDecodeShapes(t *testing.T) {
 		t.Run("a delayed payment failed "+v, func(t *testing.T) {
 			_, f := factsIn(t, fixture(t, v+".session.async_failed"))
 			assert.Equal(t, booking.Failed, f.Standing())
-			assert.Equal(t, failedAttempt, f.FailureCode)
+			assert.Equal(t, booking.UnknownFailure, f.FailureCode)
 			assert.NotEmpty(t, f.PaymentMethod)
 		})
 	}

@@ -72,7 +72,7 @@ func (s *Service) factsOf(ctx context.Context, e Event) (booking.Facts, error) {
 		if e.Type == intentSucceeded {
 			f.IntentStatus, f.FailureCode = "succeeded", ""
 		} else if f.FailureCode == "" {
-			f.FailureCode = failedAttempt
+			f.FailureCode = booking.UnknownFailure
 			if f.IntentStatus == "succeeded" {
 				f.IntentStatus = "requires_payment_method"
 			}

@@ -350,6 +350,42 @@ func TestBrokenMetadata(t *testing.T) {
 	require.ErrorIs(t, err, booking.ErrMetadata)
 }
 
+// The session's news of a payment that failed does not say why, and the intent's does:
+// what is kept does not depend on which comes first.
+func TestWhyItFailed(t *testing.T) {
+	for name, order := range map[string][]string{
+		"the session's news first": {asyncFailed, intentFailed, asyncFailed},
+		"the intent's news first":  {intentFailed, asyncFailed, intentFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			r := w.request("a")
+			q, err := booking.NewQuote(9000, "jpy", store.OptionFull) // by a voucher
+			require.NoError(t, err)
+			r.Quote = q
+			held := w.checkout(r)
+			ss, err := w.stripe.PayDelayed(held.SessionID)
+			require.NoError(t, err)
+			_, err = w.stripe.SettleDelayed(held.SessionID, false)
+			require.NoError(t, err)
+			for _, kind := range order {
+				id := ss.ID
+				if kind == intentFailed {
+					id = ss.PaymentIntent
+				}
+				e := w.event(kind, id)
+				_, err := w.deliver(e)
+				require.NoError(t, err)
+			}
+			payments := w.payments("user_7")
+			require.Len(t, payments, 1)
+			assert.Equal(t, store.StatusFailed, payments[0].Status)
+			assert.Equal(t, "payment_intent_payment_attempt_expired", payments[0].FailureCode)
+			assert.Equal(t, store.StateExpired, w.booking(held.BookingID).State)
+		})
+	}
+}
+
 // What no payment can be is refused for good, and leaves nothing behind.
 func TestMoneyThatCannotBe(t *testing.T) {
 	w := newWorld(t)

@@ -77,9 +77,12 @@ type client struct {
 func newStripe(cfg Config) *client {
 	hc := cfg.HTTPClient
 	if hc == nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = 32 // all calls go to one host
-		hc = &http.Client{Timeout: cfg.Timeout, Transport: transport}
+		hc = &http.Client{Timeout: cfg.Timeout}
+		if t, ok := http.DefaultTransport.(*http.Transport); ok { // else another was put in its place, to watch calls, say
+			t = t.Clone()
+			t.MaxIdleConnsPerHost = 32 // all calls go to one host
+			hc.Transport = t
+		}
 	}
 	base := stripe.APIURL
 	if cfg.APIBase != "" {

@@ -315,6 +315,9 @@ func (c *customer) paysByBank(ctx context.Context, session string) {
 func (c *customer) hearsFromTheBank(ctx context.Context) {
 	if !c.good {
 		c.failure = "payment_intent_payment_attempt_failed"
+		if c.deal.currency == "jpy" { // by a voucher
+			c.failure = "payment_intent_payment_attempt_expired"
+		}
 	}
 	if _, err := c.stripe.SettleDelayed(c.session, c.good); err != nil {
 		c.tally.wrong("%s: the bank: %v", c, err)

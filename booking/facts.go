@@ -41,7 +41,7 @@ type Facts struct {
 
 // UnknownFailure is Stripe's code for an attempt that failed for a reason that it
 // does not tell, and stands for one that is not in the news at hand: the event of a
-// session names its intent alone. It never takes the place of one that is known.
+// session names its intent alone, and takes no code's place.
 const UnknownFailure = "payment_intent_payment_attempt_failed"
 
 // Standing is what Facts come down to.

@@ -331,7 +331,8 @@ func paymentOf(b store.Booking, o Order, f Facts, old *store.Payment, now time.T
 			p.CapturedAt = now
 		}
 	case Failed:
-		if p.FailureCode == "" || f.FailureCode != UnknownFailure {
+		// Of the two that tell of one attempt, the intent's own news knows why.
+		if p.FailureCode == "" || f.FailureCode != UnknownFailure || f.SessionStatus == "" {
 			p.FailureCode = f.FailureCode
 		}
 	}

@@ -58,6 +58,9 @@ const (
 	slack   = 10 * time.Second // for the call to arrive, and clocks that differ
 	ahead   = time.Minute      // how far our clock may be before Stripe's
 
+	// tidyTime is how long a customer waits for what need not be found now.
+	tidyTime = 2 * time.Second
+
 	// sessionsBefore widens the search for a booking's sessions, since the
 	// booking's creation is on our clock and theirs on Stripe's.
 	sessionsBefore = 10 * time.Minute
@@ -280,11 +283,13 @@ func (w *till) resume(ctx context.Context, b store.Booking) (*store.Booking, *Ch
 	case "open":
 		if booking.QuoteOf(b) == w.r.Quote {
 			// Who made one of an older version may have come too late to attach it, and
-			// failed to end it.
+			// failed to end it. Nobody was given that one, so the customer need not wait
+			// until it is found.
 			if o, err := w.s.decode(ss.facts); err == nil && o.Version > 1 && !w.listed {
-				next, _, err := w.list(ctx, b)
-				if err != nil || next != nil {
-					return next, nil, err
+				ctx, cancel := context.WithTimeout(ctx, tidyTime)
+				defer cancel()
+				if next, _, err := w.list(ctx, b); err == nil && next != nil {
+					return next, nil, nil
 				}
 			}
 			return nil, finished(b, ss), nil

@@ -645,7 +645,12 @@ func TestSessionMadeTooLate(t *testing.T) {
 	require.ErrorIs(t, <-slow, ErrStripe)
 	require.Equal(t, 2, w.open())
 
+	w.stripe.FailNext(2, listRoute, stripetest.Fault{Status: 503})
 	again := w.checkout(w.request("a"))
+	assert.Equal(t, given.SessionID, again.SessionID, "it can wait")
+	assert.Equal(t, 2, w.open())
+
+	again = w.checkout(w.request("a"))
 	assert.Equal(t, given.SessionID, again.SessionID)
 	assert.Equal(t, 1, w.open())
 	assert.Equal(t, "open", w.session(given.SessionID).Status)

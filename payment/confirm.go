@@ -55,7 +55,7 @@ func (s *Service) confirm(ctx context.Context, sessionID, userID string) (Settle
 	switch f.Standing() {
 	case booking.Paid, booking.Free:
 	default:
-		return Settlement{}, ErrNotPaid
+		return Settlement{}, &notPaid{statusOf(f.Standing())}
 	}
 	t, err := s.settle(ctx, f, Cause{By: "confirm", ID: sessionID, Key: "confirm/" + sessionID})
 	if err != nil {

@@ -164,7 +164,7 @@ func decodeSession(raw []byte, event string) (session, error) {
 		f.Discount, f.Shipping, f.Tax = 0, 0, 0 // those are in the customer's currency
 	}
 	if f.SessionStatus == "" {
-		f.SessionStatus = statusOf(event, f.PaymentStatus)
+		f.SessionStatus = impliedStatus(event, f.PaymentStatus)
 	}
 	// The intent is what takes the money; its session can lag behind it.
 	if in.Status == "succeeded" && f.Mode == "payment" && f.PaymentStatus != "no_payment_required" {
@@ -180,8 +180,8 @@ func decodeSession(raw []byte, event string) (session, error) {
 	return session{facts: f, reference: j.ClientReferenceID, url: j.URL}, nil
 }
 
-// statusOf is the status of a session from before there was one.
-func statusOf(event, paymentStatus string) string {
+// impliedStatus is the status of a session from before there was one.
+func impliedStatus(event, paymentStatus string) string {
 	switch {
 	case event == "checkout.session.expired":
 		return "expired"

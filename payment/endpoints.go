@@ -58,7 +58,9 @@ const (
 //	502  Stripe can't be reached, or refuses the call (the log says why), with Retry-After
 //	503  the database can't be reached, with Retry-After
 //
-// In data are bookingId, serviceName, amount (what was charged, in major units as
+// The data of "Payment not completed" is {"processed":false,"status":…}: "unpaid",
+// "expired", or "processing" for days while a bank's payment is on its way or a voucher
+// is to be paid. Else in data are bookingId, serviceName, amount (what was charged, in major units as
 // decimal text), amountMinor (the same in Stripe's minor unit), currency,
 // paymentOption and processed.
 func (s *Service) ConfirmHandler(c Caller) http.Handler {
@@ -85,8 +87,7 @@ func (s *Service) ConfirmHandler(c Caller) http.Handler {
 //
 //	200  "Payment verified", with data as there
 //	200  "Payment successful, processing...", with {"processed":false}: paid, ask again
-//	400  "Payment not completed", with {"processed":false,"status":…}: "unpaid",
-//	     "expired", or "processing" while a bank's payment is on its way, for days
+//	400  "Payment not completed" also for a session or hold that ended unpaid
 func (s *Service) VerifyHandler(c Caller) http.Handler {
 	return s.endpoint(c, func(ctx context.Context, userID string, in request) reply {
 		v, err := s.Verify(ctx, in.SessionID, userID, in.wait())
@@ -101,8 +102,12 @@ func (s *Service) VerifyHandler(c Caller) http.Handler {
 		case NeedsAttention:
 			return conflict(v.Booking, v.Payment)
 		}
-		return reply{status: http.StatusBadRequest, message: msgNotPaid, data: map[string]any{"processed": false, "status": v.Status}}
+		return (&notPaid{v.Status}).reply()
 	})
+}
+
+func (e *notPaid) reply() reply {
+	return reply{status: http.StatusBadRequest, message: msgNotPaid, data: map[string]any{"processed": false, "status": e.status}}
 }
 
 // request is the body of both.
@@ -190,8 +195,9 @@ func (s *Service) failure(ctx context.Context, op, sessionID string, err error) 
 		return reply{status: http.StatusBadRequest, message: msgMetadata}
 	case errors.Is(err, ErrNotOwner):
 		return reply{status: http.StatusForbidden, message: msgOwner}
-	case errors.Is(err, ErrNotPaid):
-		return reply{status: http.StatusBadRequest, message: msgNotPaid}
+	}
+	if unpaid := (*notPaid)(nil); errors.As(err, &unpaid) {
+		return unpaid.reply()
 	}
 	s.cfg.Logger.ErrorContext(ctx, "payment: "+op+" failed", "session", sessionID, "error", err)
 	if errors.Is(err, ErrStripe) || errors.Is(err, ErrRefused) {

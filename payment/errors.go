@@ -33,3 +33,9 @@ var (
 	// parameter that it does not take. The text has Stripe's code for it.
 	ErrRefused = errors.New("payment: Stripe refused the request")
 )
+
+// notPaid is ErrNotPaid with where the session stands.
+type notPaid struct{ status VerifyStatus }
+
+func (e *notPaid) Error() string { return ErrNotPaid.Error() }
+func (e *notPaid) Unwrap() error { return ErrNotPaid }

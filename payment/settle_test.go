@@ -351,24 +351,36 @@ func TestBrokenMetadata(t *testing.T) {
 }
 
 // The session's news of a payment that failed does not say why, and the intent's does:
-// what is kept does not depend on which comes first.
+// what is kept of the latest attempt does not depend on which comes first.
 func TestWhyItFailed(t *testing.T) {
-	for name, order := range map[string][]string{
-		"the session's news first": {asyncFailed, intentFailed, asyncFailed},
-		"the intent's news first":  {intentFailed, asyncFailed, intentFailed},
+	sessionFirst, intentFirst := []string{asyncFailed, intentFailed, asyncFailed}, []string{intentFailed, asyncFailed, intentFailed}
+	const voucher = "payment_intent_payment_attempt_expired"
+	for name, c := range map[string]struct {
+		currency string
+		order    []string
+		want     string
+	}{
+		"a voucher, the session's news first": {"jpy", sessionFirst, voucher},
+		"a voucher, the intent's news first":  {"jpy", intentFirst, voucher},
+		"a debit, the session's news first":   {"usd", sessionFirst, booking.UnknownFailure},
+		"a debit, the intent's news first":    {"usd", intentFirst, booking.UnknownFailure},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			r := w.request("a")
-			q, err := booking.NewQuote(9000, "jpy", store.OptionFull) // by a voucher
+			q, err := booking.NewQuote(9000, c.currency, store.OptionFull)
 			require.NoError(t, err)
 			r.Quote = q
 			held := w.checkout(r)
-			ss, err := w.stripe.PayDelayed(held.SessionID)
+			ss, err := w.stripe.Decline(held.SessionID, "insufficient_funds")
+			require.NoError(t, err)
+			w.mustDeliver(intentFailed, ss.PaymentIntent)
+			require.Equal(t, "insufficient_funds", w.payments("user_7")[0].FailureCode)
+			_, err = w.stripe.PayDelayed(held.SessionID)
 			require.NoError(t, err)
 			_, err = w.stripe.SettleDelayed(held.SessionID, false)
 			require.NoError(t, err)
-			for _, kind := range order {
+			for _, kind := range c.order {
 				id := ss.ID
 				if kind == intentFailed {
 					id = ss.PaymentIntent
@@ -380,7 +392,7 @@ func TestWhyItFailed(t *testing.T) {
 			payments := w.payments("user_7")
 			require.Len(t, payments, 1)
 			assert.Equal(t, store.StatusFailed, payments[0].Status)
-			assert.Equal(t, "payment_intent_payment_attempt_expired", payments[0].FailureCode)
+			assert.Equal(t, c.want, payments[0].FailureCode)
 			assert.Equal(t, store.StateExpired, w.booking(held.BookingID).State)
 		})
 	}

@@ -18,7 +18,7 @@ type VerifyStatus string
 const (
 	Processed      VerifyStatus = "processed"       // the booking is made
 	Pending        VerifyStatus = "pending"         // paid, and the webhook is not here yet
-	Processing     VerifyStatus = "processing"      // complete, and the bank has not paid yet: that takes days
+	Processing     VerifyStatus = "processing"      // complete, and the money is not there: a bank takes days, a voucher is still to be paid
 	Unpaid         VerifyStatus = "unpaid"          // not complete, or the payment failed
 	Expired        VerifyStatus = "expired"         // the session or the hold ended unpaid
 	NeedsAttention VerifyStatus = "needs_attention" // paid, but not as agreed: somebody must look
@@ -167,23 +167,24 @@ func (s *Service) look(ctx context.Context, id string, owns func(userID string) 
 			return Verification{}, err
 		}
 	}
-	v := Verification{Booking: b}
-	switch f.Standing() {
-	case booking.Paid:
-		v.Status = Pending
-	case booking.Free:
-		if b != nil && b.State != store.StateHeld {
-			return s.verdict(ctx, *b, id, "")
-		}
-		v.Status = Pending
-	case booking.Expired:
-		v.Status = Expired
-	case booking.Processing:
-		v.Status = Processing
-	default:
-		v.Status = Unpaid
+	standing := f.Standing()
+	if standing == booking.Free && b != nil && b.State != store.StateHeld {
+		return s.verdict(ctx, *b, id, "")
 	}
-	return v, nil
+	return Verification{Status: statusOf(standing), Booking: b}, nil
+}
+
+// statusOf is the status of a session of which the store knows nothing.
+func statusOf(standing booking.Standing) VerifyStatus {
+	switch standing {
+	case booking.Paid, booking.Free:
+		return Pending
+	case booking.Expired:
+		return Expired
+	case booking.Processing:
+		return Processing
+	}
+	return Unpaid
 }
 
 // bookingOf is the booking that the store has for a session; nil for none.

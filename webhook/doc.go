@@ -63,16 +63,17 @@
 // [Handler.Handle] adds one for a type, [Handler.HandleAll] one for all types. A
 // handler runs after the built-in's work is stored, with the booking and payment
 // in its [Event]; for an event that is ignored it does not run. It also runs when
-// there is no booking, as for a delayed payment that is on its way, or one that is not
-// confirmed, as when another amount was paid: look at Event.Booking and its State
+// there is no booking, or one that is not confirmed, as while a delayed payment is on its
+// way or when another amount was paid: look at Event.Booking and its State
 // first. Types that are not built in have no owner that could be read: a handler for
 // one gets all of them, without a booking.
 //
 // A handler is run at least once for an event, and may run twice at the same time.
 // Besides, Stripe may report one thing by two events: as two types, or as one type
-// twice. So let the key of what it does be what it is about: Event.Booking.ID and
-// "confirmed" for a mail that says so, or Event.Type and Event.ObjectID. When it fails
-// or panics, the event is answered 503 and Stripe's next delivery runs those handlers
+// twice. And one type may bring two pieces of news about one object, such as two
+// refunds. So let the key of what a handler does be what it does: the booking's id with
+// "confirmed" for a mail that says so, the refund's id for what is paid back; Event.ID
+// only where a second time does no harm. When it fails or panics, the event is answered 503 and Stripe's next delivery runs those handlers
 // that have not succeeded yet, and only those.
 //
 // # The ledger

@@ -101,8 +101,8 @@ type Event struct {
 	Object     json.RawMessage
 
 	// Booking and Payment are what a built-in type settled, as they are stored;
-	// nil when there is none, as while a delayed payment is on its way. A booking
-	// may be in any State.
+	// nil when there is none. A booking may be in any State, such as held while a
+	// delayed payment is on its way.
 	Booking *store.Booking
 	Payment *store.Payment
 }

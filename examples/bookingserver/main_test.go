@@ -590,11 +590,14 @@ func TestPaidByBank(t *testing.T) {
 	says := func(path string) {
 		status, page := s.page(path, "ada")
 		assert.Equal(t, 200, status)
-		assert.Contains(t, page, "Your payment is on its way from your bank.", path)
+		assert.Contains(t, page, "Your payment is on its way.", path)
 		assert.NotContains(t, page, "Error", path)
 		assert.NotContains(t, page, "Continue to payment", path)
 	}
 	says("/payment/success?session_id=" + sessionID) // before the webhook
+	says("/booking/" + bookingID)
+	a := s.call("POST", "/api/checkout", "ada", `{"serviceId":"baby-care","paymentOption":"full","bookingId":"`+bookingID+`"}`)
+	assert.Equal(t, "The payment is on its way", a.Message)
 	stripe.Release()
 	arrive(t, stripe)
 	says("/payment/success?session_id=" + sessionID)
@@ -631,6 +634,36 @@ func TestPaidByAnotherSession(t *testing.T) {
 	assert.Equal(t, 200, again.Status)
 	assert.Equal(t, "Nothing is left to pay", again.Message)
 	assert.Empty(t, again.data(t)["url"])
+}
+
+// TestPaidUnheard: the webhook is late, and the booking's page asks nobody to pay again.
+func TestPaidUnheard(t *testing.T) {
+	s, stripe := withStripe(t, "-store", "memory")
+	stripe.Hold()
+	bookingID, sessionID := s.checkout("ada", "baby-care", "full")
+	_, page := s.page("/booking/"+bookingID, "ada")
+	assert.Contains(t, page, "Continue to payment")
+	_, err := stripe.Pay(sessionID)
+	require.NoError(t, err)
+	assert.Eventually(t, func() bool { // Stripe is asked every two seconds
+		_, page = s.page("/booking/"+bookingID, "ada")
+		return strings.Contains(page, "Your payment was received.")
+	}, 30*time.Second, 100*time.Millisecond)
+	assert.NotContains(t, page, "Continue to payment")
+}
+
+// TestDeclinedThenByBank: what failed before does not hide what is on its way.
+func TestDeclinedThenByBank(t *testing.T) {
+	s, stripe := withStripe(t, "-store", "memory")
+	bookingID, sessionID := s.checkout("ada", "baby-care", "full")
+	_, err := stripe.Decline(sessionID, "")
+	require.NoError(t, err)
+	_, err = stripe.PayDelayed(sessionID)
+	require.NoError(t, err)
+	arrive(t, stripe)
+	_, page := s.page("/booking/"+bookingID, "ada")
+	assert.Contains(t, page, "Your payment is on its way.")
+	assert.NotContains(t, page, "Continue to payment")
 }
 
 // TestPaidBack: the page of a payment does not call a booking confirmed that is not any more.

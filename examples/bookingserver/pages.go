@@ -137,7 +137,11 @@ type successPage struct {
 	Amount, PaidBy string       // of the payment: what was paid, and its id
 }
 
-const onItsWay = "Your payment is on its way from your bank. The booking is confirmed as soon as it arrives."
+// Why a booking is held whose customer has nothing to do on the pay page any more.
+const (
+	onItsWay = "Your payment is on its way. A bank takes some days, and a voucher has to be paid first; the booking is confirmed as soon as the money arrives."
+	received = "Your payment was received. The booking is confirmed in a moment."
+)
 
 const (
 	// lookTime is how long a visitor waits for the first answer. Later ones come to
@@ -182,10 +186,10 @@ func (s *site) success(w http.ResponseWriter, r *http.Request) {
 		status, found.Status = http.StatusOK, payment.Pending // the script will see
 	}
 	if b := found.Booking; b != nil {
-		confirmed := b.State == store.StateConfirmed
-		calledOff := found.Status == payment.Processed && !confirmed // since, or paid back
-		paidElse := found.Status == payment.Expired && confirmed     // by another of its sessions
-		if calledOff || paidElse {
+		ended := b.State == store.StateExpired || b.State == store.StateCancelled
+		calledOff := found.Status == payment.Processed && b.State != store.StateConfirmed // since, or paid back
+		goesOn := found.Status == payment.Expired && !ended                               // by another of its sessions
+		if calledOff || goesOn {
 			http.Redirect(w, r, "/booking/"+url.PathEscape(b.ID), http.StatusSeeOther)
 			return
 		}
@@ -257,6 +261,18 @@ func (s *site) booking(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, err)
 		return
 	}
+	if v.Held && b.SessionID != "" {
+		// The webhook may not be here. When Stripe can't be asked, the page tells what is stored.
+		ctx, cancel := context.WithTimeout(r.Context(), lookTime)
+		found, err := s.payments.Verify(ctx, b.SessionID, user, 0)
+		cancel()
+		switch {
+		case err == nil && found.Status == payment.Processing:
+			v.Held, v.Explain = false, onItsWay
+		case err == nil && found.Status == payment.Pending:
+			v.Held, v.Explain = false, received
+		}
+	}
 	script := "print.js"
 	if v.Held {
 		script = "home.js"
@@ -270,9 +286,6 @@ func (s *site) addRecords(ctx context.Context, v *bookingView, b store.Booking) 
 		return err
 	}
 	for _, p := range payments {
-		if v.Held && p.Status == store.StatusProcessing {
-			v.Held, v.Explain = false, onItsWay
-		}
 		v.Payments = append(v.Payments, paymentView{p.PaymentIntentID, money(p.Amount, p.Currency), string(p.Status), words(string(p.Status)), when(p.CreatedAt)})
 	}
 	history, err := s.cfg.Store.History(ctx, b.ID)

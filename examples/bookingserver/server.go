@@ -311,7 +311,13 @@ func (s *site) startCheckout(ctx context.Context, user string, in checkoutReques
 		}
 		return none, status, message
 	}
-	if out.URL == "" {
+	switch {
+	case out.URL != "":
+	case out.Booking.State == store.StateHeld:
+		return out, http.StatusOK, "The payment is on its way"
+	case out.Booking.State == store.StateConflicted:
+		return out, http.StatusOK, "The payment was received, but not as agreed"
+	default:
 		return out, http.StatusOK, "Nothing is left to pay"
 	}
 	return out, http.StatusOK, "Checkout session created"

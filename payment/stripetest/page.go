@@ -59,7 +59,9 @@ func (s *Stripe) submitPage(w http.ResponseWriter, r *http.Request) {
 	case err == nil && success != "", errors.Is(err, ErrNotOpen) && ss.Status == "complete" && action != "decline":
 		// The second case is the second half of a double click.
 		http.Redirect(w, r, success, http.StatusSeeOther)
-	case errors.Is(err, ErrNotOpen), errors.Is(err, ErrNoSession), err == nil:
+	case errors.Is(err, ErrNotOpen):
+		s.render(w, id, http.StatusBadRequest, "")
+	case errors.Is(err, ErrNoSession), err == nil:
 		s.render(w, id, http.StatusOK, "")
 	case errors.Is(err, ErrNotWaiting):
 		s.render(w, id, http.StatusBadRequest, "No money is on its way here.")

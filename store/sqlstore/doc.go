@@ -132,7 +132,8 @@
 // again finds out.
 //
 // A failover is survived: a connection whose server takes no writes any more (error
-// 1290, 1792 or 1836) is closed, and the settings of the next one are looked at again.
+// 1290, 1792 or 1836) is closed, and the settings of the next one are looked at again;
+// for transactions of your own add rejectReadOnly=true, by which the driver does so.
 // But a replica that takes over may lack what was committed last, unless replication is
 // semi-synchronous or a group's: Stripe has its 200 by then, and will not send those
 // events again. After such a failover send them once more, from a little before it:

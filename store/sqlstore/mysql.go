@@ -102,8 +102,8 @@ type valueError struct {
 func (e valueError) Error() string { return e.text }
 func (e valueError) Unwrap() error { return e.error }
 
-// withoutValue takes the text from an error of MySQL's that quotes what it was given.
-// PostgreSQL and SQLite quote none.
+// withoutValue takes the text from an error of MySQL's that quotes what it was given. On
+// PostgreSQL and SQLite no statement of this package has such errors.
 func withoutValue(err error) error {
 	number := errorNumber(err)
 	switch number {
@@ -114,7 +114,7 @@ func withoutValue(err error) error {
 	text := fmt.Sprintf("MySQL's error %d, which quotes a value", number)
 	// What comes last is the server's own name for the key.
 	told := err.Error()
-	if i := strings.LastIndex(told, " for key "); i >= 0 {
+	if i := strings.LastIndex(told, " for key "); i >= 0 && number == errDuplicate {
 		text += "," + told[i:]
 	}
 	return valueError{err, text}

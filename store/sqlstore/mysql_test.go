@@ -62,7 +62,7 @@ func TestMySQLErrorsTellNoValue(t *testing.T) {
 	}{
 		{duplicate, "sqlstore: apply: MySQL's error 1062, which quotes a value, for key 'own'"},
 		{fmt.Errorf("InTx: %w", duplicate), "sqlstore: apply: MySQL's error 1062, which quotes a value, for key 'own'"},
-		{&mysqlError{Number: 1366, Message: "Incorrect string value: 'ada' for column 'x'"}, "sqlstore: apply: MySQL's error 1366, which quotes a value"},
+		{&mysqlError{Number: 1366, Message: "Incorrect string value: 'ada for key ada' for column 'x'"}, "sqlstore: apply: MySQL's error 1366, which quotes a value"},
 		{&mysqlError{Number: 1146, Message: "Table 'x' doesn't exist"}, "sqlstore: apply: Error 1146: Table 'x' doesn't exist"},
 		{errAway, "sqlstore: apply: " + errAway.Error()},
 	} {

@@ -277,7 +277,9 @@ func (s *Store) writeOnce(ctx context.Context, fn func(*sql.Tx) error) error {
 		return err
 	}
 	ok = true
-	return s.end(ctx, c, tx.Commit)
+	err = s.end(ctx, c, tx.Commit)
+	s.replaced(err)
+	return err
 }
 
 // begin begins a transaction on a connection that is pinned for it.

@@ -31,12 +31,12 @@
 // only the ledger's row tells of it. Where Checkout has stored a hold, that expires;
 // the metadata of such a session is what booking.Marked encodes of a booking.Order.
 //
-// An intent's event, except with Marked's metadata, makes the handler ask Stripe for
+// The event of an intent that is paid, except with Marked's metadata, makes the handler ask Stripe for
 // the session, as the two may come in any order. So that a test does not reach for the
 // network, set payment.Config.APIBase: to package payment/stripetest, which is there for
 // tests of all that happens from the checkout on, or to where nobody listens, such as
-// http://127.0.0.1:1. The intent's own metadata must do then; without any the answer is
-// 503, to try again later.
+// http://127.0.0.1:1. The intent's own metadata must do then; without any, and when it
+// disagrees with the amount, the answer is 503, to try again later.
 //
 // # Events
 //

@@ -226,10 +226,10 @@ func TestPaidByBank(t *testing.T) {
 	p.choose("Elderly care visit", "Full Payment")
 	id := s.held()
 	p.click("Pay by bank, later")
-	p.see("Almost there", "Your payment is on its way from your bank.")
+	p.see("Almost there", "Your payment is on its way.")
 	p.look()
 	p.click("View Booking")
-	p.see("Your payment is on its way from your bank.", "Processing")
+	p.see("Your payment is on its way.", "Processing")
 	assert.NotContains(t, p.text(), "Continue to payment")
 	p.look()
 

@@ -348,6 +348,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"long reference", map[string]string{"client_reference_id": strings.Repeat("r", 201)}, nil, "", "client_reference_id"},
 		{"odd email", map[string]string{"customer_email": "nobody"}, nil, "email_invalid", "customer_email"},
 		{"odd method", map[string]string{"payment_method_types[0]": "cash"}, nil, "", "payment_method_types[0]"},
+		{"a method of another currency", map[string]string{"payment_method_types[0]": "oxxo"}, nil, "", "payment_method_types"},
 		{"unknown parameter", map[string]string{"colour": "red"}, nil, "parameter_unknown", "colour"},
 		{"unknown inside", map[string]string{"line_items[0][colour]": "red"}, nil, "stripetest_unsupported", "line_items[0][colour]"},
 		{"not modelled", map[string]string{"discounts[0][coupon]": "x"}, nil, "stripetest_unsupported", "discounts[0][coupon]"},

@@ -130,6 +130,32 @@ func delayed(method string) bool {
 	return pushed(method)
 }
 
+// currenciesOf is what a delayed method can be paid in; nil for another method, of which nothing is said here. See
+// "Presentment currencies" of each, such as https://docs.stripe.com/payments/oxxo/accept-a-payment?payment-ui=checkout
+func currenciesOf(method string) []string {
+	switch method {
+	case "us_bank_account":
+		return []string{"usd"}
+	case "sepa_debit", "sofort", "multibanco":
+		return []string{"eur"}
+	case "bacs_debit":
+		return []string{"gbp"}
+	case "acss_debit":
+		return []string{"cad", "usd"}
+	case "au_becs_debit":
+		return []string{"aud"}
+	case "boleto":
+		return []string{"brl"}
+	case "konbini":
+		return []string{"jpy"}
+	case "oxxo":
+		return []string{"mxn"}
+	case transfer:
+		return []string{"usd", "eur", "gbp", "jpy", "mxn"}
+	}
+	return nil
+}
+
 // pushed reports whether it is the customer who sends the money, days later: with a voucher or by bank transfer. Until
 // then the payment intent requires action, and there is no charge.
 //

@@ -23,7 +23,7 @@ func TestDispute(t *testing.T) {
 	assert.Equal(t, stripe.DisputeStatusNeedsResponse, d.Status)
 	assert.Equal(t, stripe.DisputeReasonProductNotReceived, d.Reason)
 	assert.EqualValues(t, 2000, d.Amount)
-	assert.EqualValues(t, "usd", d.Currency)
+	assert.EqualValues(t, "eur", d.Currency)
 	assert.Equal(t, pi.ID, d.PaymentIntent.ID)
 	assert.Equal(t, pi.LatestCharge.ID, d.Charge.ID)
 	assert.Equal(t, "13.1", d.PaymentMethodDetails.Card.NetworkReasonCode)

@@ -17,7 +17,7 @@ import (
 // intentParams ask for an intent that is confirmed with a method; empty: that is not.
 func intentParams(method string) *stripe.PaymentIntentParams {
 	p := &stripe.PaymentIntentParams{
-		Amount: stripe.Int64(2000), Currency: stripe.String("usd"), PaymentMethodTypes: stripe.StringSlice([]string{"card", "sepa_debit"}),
+		Amount: stripe.Int64(2000), Currency: stripe.String("eur"), PaymentMethodTypes: stripe.StringSlice([]string{"card", "sepa_debit"}),
 		Description: stripe.String("A day"), Metadata: map[string]string{"userId": "u1"}, ReceiptEmail: stripe.String("a@example.com"),
 		Shipping: &stripe.ShippingDetailsParams{Name: stripe.String("Jo"), Address: &stripe.AddressParams{Line1: stripe.String("1 Road"), City: stripe.String("Dhaka")}},
 	}
@@ -245,7 +245,7 @@ func TestIntentsRefuse(t *testing.T) {
 		"no method":        {path, intent("confirm", "true"), 400, "parameter_missing", "payment_method"},
 		"unknown method":   {path, intent("payment_method", "pm_x"), 404, "resource_missing", "payment_method"},
 		"unknown card":     {path, intent("payment_method", "pm_card_authenticationRequired"), 400, "stripetest_unsupported", "payment_method"},
-		"other method":     {path, intent("payment_method", "pm_card_visa", "payment_method_types[]", "sepa_debit"), 400, "payment_intent_incompatible_payment_method", "payment_method"},
+		"other method":     {path, intent("payment_method", "pm_card_visa", "payment_method_types[]", "us_bank_account"), 400, "payment_intent_incompatible_payment_method", "payment_method"},
 		"early return":     {path, intent("return_url", "https://example.com"), 400, "", "return_url"},
 		"half an address":  {path, intent("shipping[name]", "Jo"), 400, "parameter_missing", "shipping[address][line1]"},
 		"odd receipt":      {path, intent("receipt_email", "nobody"), 400, "email_invalid", "receipt_email"},

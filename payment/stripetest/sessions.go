@@ -352,6 +352,9 @@ func (p params) methods(currency string) (methods []string, dynamic bool, err *a
 		if slices.Contains(methods[:i], m) {
 			return nil, false, invalid("", "payment_method_types", "You cannot name a payment method twice.")
 		}
+		if only := currenciesOf(m); only != nil && !slices.Contains(only, currency) {
+			return nil, false, invalid("", "payment_method_types", "The payment method %s takes %v, and not %s.", m, only, currency)
+		}
 		if m == transfer && p["customer"] == "" {
 			return nil, false, invalid("parameter_missing", "customer", "Bank transfers (customer_balance) need the id of a customer.")
 		}

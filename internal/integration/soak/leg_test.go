@@ -103,6 +103,10 @@ type leg struct {
 	stripe *stripetest.Stripe
 	begun  atomic.Int64 // customers that the clock has not heard of
 
+	// still stops the clock while a checkout is under way: a second may be an hour here, in which a call that Stripe
+	// wants repeated would come too late for its hold.
+	still sync.RWMutex
+
 	mu   sync.Mutex
 	bank [days][]*customer // whose payments are settled in so many days
 
@@ -190,9 +194,11 @@ func (l *leg) comeAndGo(ctx context.Context) []*customer {
 		for {
 			select {
 			case <-come:
+				l.still.Lock()
 				for range l.begun.Swap(0) { // in steps, so that no delivery grows old on its way
 					l.clock.Advance(pace)
 				}
+				l.still.Unlock()
 			case <-stop:
 				return
 			}
@@ -250,19 +256,9 @@ func (l *leg) ask(ctx context.Context, path, user string, body any) (status int,
 		panic(err) // our own types
 	}
 	for ctx.Err() == nil {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.sites.addr()+path, bytes.NewReader(raw))
-		if err != nil {
-			panic(err) // our own address
-		}
-		r.Header.Set(nowHeader, l.now())
-		r.Header.Set(userHeader, user)
-		if resp, err := l.client.Do(r); err == nil {
-			answer, err = io.ReadAll(resp.Body)
-			resp.Body.Close()
-			patience := resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusBadGateway
-			if err == nil && !patience {
-				return resp.StatusCode, answer
-			}
+		status, answer, err := l.askOnce(ctx, path, user, raw)
+		if err == nil && status != http.StatusServiceUnavailable && status != http.StatusBadGateway {
+			return status, answer
 		}
 		select {
 		case <-ctx.Done():
@@ -270,4 +266,24 @@ func (l *leg) ask(ctx context.Context, path, user string, body any) (status int,
 		}
 	}
 	return 0, nil
+}
+
+func (l *leg) askOnce(ctx context.Context, path, user string, body []byte) (status int, answer []byte, err error) {
+	if path == "/checkout" {
+		l.still.RLock()
+		defer l.still.RUnlock()
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.sites.addr()+path, bytes.NewReader(body))
+	if err != nil {
+		panic(err) // our own address
+	}
+	r.Header.Set(nowHeader, l.now())
+	r.Header.Set(userHeader, user)
+	resp, err := l.client.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, answer, err
 }

@@ -108,19 +108,24 @@ func TestNoticed(t *testing.T) {
 		"somebody is told that all seats are taken": {wrong: answers("/checkout", http.StatusConflict, ""), counted: state},
 		"somebody is told that it is too late":      {wrong: answers("/checkout", http.StatusGone, ""), counted: state},
 		"all seats are taken, and nobody has one":   {wrong: refusesSeats(), counted: missing},
-		"a session is ended before it can be paid":  {wrong: endsSessions(&k), counted: missing},
-		"a checkout leads nowhere":                  {wrong: answers("/checkout", http.StatusOK, `{"BookingID":"x"}`), counted: missing},
-		"a booking is another by its id":            {wrong: wrong{find: "Booking"}, counted: state},
-		"a booking is another by its session":       {wrong: wrong{find: "BookingBySession"}, counted: state},
-		"a payment is another by its intent":        {wrong: wrong{find: "Payment"}, counted: state},
-		"a booking's payments are not the user's":   {wrong: wrong{find: "PaymentsByBooking"}, counted: state},
-		"the site breaks after a checkout":          {wrong: refusesOne("/checkout", http.StatusInternalServerError, true), counted: state},
-		"the webhook breaks after its work":         {wrong: refusesOne("/hook", http.StatusInternalServerError, true), counted: state},
-		"the webhook refuses an event at first":     {wrong: refusesOne("/hook", http.StatusBadRequest, true), counted: state},
-		"the webhook refuses what it has taken":     {wrong: refusesOne("/hook", http.StatusServiceUnavailable, false), counted: state},
-		"who has paid is told to pay":               {wrong: refusesOne("/verify", http.StatusBadRequest, true), counted: state},
-		"a later booking changes an earlier one":    {wrong: changesEarlier(), counted: state, leg: 20},
-		"anybody may look":                          {wrong: shows(), counted: state},
+		"a session is ended before it can be paid": {wrong: afterCheckout(&k, func(stripe *stripetest.Stripe, ss stripetest.Session) {
+			_, _ = stripe.Expire(ss.ID)
+		}), counted: missing},
+		"there is another session to pay": {wrong: afterCheckout(&k, func(stripe *stripetest.Stripe, ss stripetest.Session) {
+			_, _ = stripe.CreateSession(stripetest.SessionParams{Amount: ss.AmountTotal, Currency: ss.Currency, Metadata: ss.Metadata, ClientReferenceID: ss.ClientReferenceID})
+		}), counted: duplicate},
+		"a checkout leads nowhere":                {wrong: answers("/checkout", http.StatusOK, `{"BookingID":"x"}`), counted: missing},
+		"a booking is another by its id":          {wrong: wrong{find: "Booking"}, counted: state},
+		"a booking is another by its session":     {wrong: wrong{find: "BookingBySession"}, counted: state},
+		"a payment is another by its intent":      {wrong: wrong{find: "Payment"}, counted: state},
+		"a booking's payments are not the user's": {wrong: wrong{find: "PaymentsByBooking"}, counted: state},
+		"the site breaks after a checkout":        {wrong: refusesOne("/checkout", http.StatusInternalServerError, true), counted: state},
+		"the webhook breaks after its work":       {wrong: refusesOne("/hook", http.StatusInternalServerError, true), counted: state},
+		"the webhook refuses an event at first":   {wrong: refusesOne("/hook", http.StatusBadRequest, true), counted: state},
+		"the webhook refuses what it has taken":   {wrong: refusesOne("/hook", http.StatusServiceUnavailable, false), counted: state},
+		"who has paid is told to pay":             {wrong: refusesOne("/verify", http.StatusBadRequest, true), counted: state},
+		"a later booking changes an earlier one":  {wrong: changesEarlier(), counted: state, leg: 20},
+		"anybody may look":                        {wrong: shows(), counted: state},
 	} {
 		t.Run(name, func(t *testing.T) {
 			held := watch(new(memory.Store))

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -258,15 +259,17 @@ func shows() wrong {
 	}}
 }
 
-// endsSessions ends each session as soon as it is made.
-func endsSessions(k **soak) wrong {
+// afterCheckout does something with each session as soon as it is made.
+func afterCheckout(k **soak, do func(*stripetest.Stripe, stripetest.Session)) wrong {
 	return wrong{site: func(_ store.Store, site http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			answer := httptest.NewRecorder()
 			site.ServeHTTP(answer, r)
 			var made struct{ SessionID string }
 			if json.Unmarshal(answer.Body.Bytes(), &made) == nil && made.SessionID != "" {
-				_, _ = (*k).stripe.Load().Expire(made.SessionID)
+				stripe := (*k).stripe.Load()
+				ss, _ := stripe.Session(made.SessionID)
+				do(stripe, ss)
 			}
 			w.WriteHeader(answer.Code)
 			_, _ = answer.Body.WriteTo(w)

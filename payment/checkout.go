@@ -392,8 +392,8 @@ func (w *till) refused(ctx context.Context, b store.Booking, err error) (*store.
 
 // list goes through the sessions that Stripe has for the booking: settles those
 // that are complete, adopts the open one of this version and expires those of
-// older ones, but for the one that the booking has. next is nil when the booking stays as it is; used says that a session
-// was made from this version and is over.
+// older ones, but for the one that the booking has. next is nil when the booking
+// stays as it is; used says that a session was made from this version and is over.
 func (w *till) list(ctx context.Context, b store.Booking) (next *store.Booking, used bool, err error) {
 	sessions, err := w.s.stripe.sessionsSince(ctx, b.CreatedAt.Add(-sessionsBefore), func(ss session) bool {
 		return ss.reference == b.ID && w.s.foreign(ss.facts) == ""

@@ -60,9 +60,9 @@ const (
 //
 // The data of "Payment not completed" is {"processed":false,"status":…}: "unpaid",
 // "expired", or "processing" for days while a bank's payment is on its way or a voucher
-// is to be paid. Else in data are bookingId, serviceName, amount (what was charged, in major units as
-// decimal text), amountMinor (the same in Stripe's minor unit), currency,
-// paymentOption and processed.
+// is to be paid. Else in data are bookingId, serviceName, amount (what was charged, in
+// major units as decimal text), amountMinor (the same in Stripe's minor unit),
+// currency, paymentOption and processed.
 func (s *Service) ConfirmHandler(c Caller) http.Handler {
 	return s.endpoint(c, func(ctx context.Context, userID string, in request) reply {
 		t, err := s.Confirm(ctx, in.SessionID, userID)

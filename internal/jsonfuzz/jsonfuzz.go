@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -80,17 +79,18 @@ func (r *rewriter) write(out *bytes.Buffer, extend bool) bool {
 	var parts [][]byte
 	switch tok {
 	case json.Delim('{'):
-		names := map[string]bool{}
+		var names []string
 		for r.dec.More() {
 			key, err := r.dec.Token()
 			name, ok := key.(string)
-			if err != nil || !ok || names[fold(name)] {
+			// encoding/json takes names for the same that EqualFold does.
+			if err != nil || !ok || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
 				return false
 			}
-			names[fold(name)] = true
+			names = append(names, name)
 			text, _ := json.Marshal(name)
 			member := bytes.NewBuffer(append(text, ':'))
-			if !r.write(member, r.turn && fold(name) != fold("metadata")) {
+			if !r.write(member, r.turn && !strings.EqualFold(name, "metadata")) {
 				return false
 			}
 			parts = append(parts, member.Bytes())
@@ -122,17 +122,4 @@ func (r *rewriter) write(out *bytes.Buffer, extend bool) bool {
 	out.Write(bytes.Join(parts, []byte(",")))
 	out.WriteString(end.(json.Delim).String())
 	return true
-}
-
-// fold is one text for all names that encoding/json takes for the same.
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		for {
-			next := unicode.SimpleFold(r)
-			if next <= r {
-				return next
-			}
-			r = next
-		}
-	}, name)
 }

@@ -41,10 +41,10 @@ type Config struct {
 	// caller's own tables change with it or not at all. It does not run for a
 	// replay or a conflict. A booking takes several Changes: look at
 	// c.Booking.State and c.History.From for the one that is meant. It may run
-	// again, in a new transaction, when the one before could not commit. Its error undoes the Change and comes back
-	// wrapped from Apply, but never as one of package store's own, which would
-	// speak of the Change. It must return every error of tx, must not end the
-	// transaction, and must use no other connection to write to the same SQLite
+	// again, in a new transaction, when the one before could not commit. Its error
+	// undoes the Change and comes back wrapped from Apply, but never as one of
+	// package store's own, which would speak of the Change. It must return every
+	// error of tx, must not end the transaction, and must use no other connection to write to the same SQLite
 	// database, nor to read from a pool that has one only: With(tx) reads what
 	// the Change left behind.
 	InTx func(ctx context.Context, tx *sql.Tx, c store.Change) error

@@ -80,14 +80,21 @@ func EveryCall(t *testing.T, s store.Store, at time.Time) {
 }
 
 // All goes through the pages of a list, of so many each.
-func All[R any](t testing.TB, limit int, list func(p store.Page) (page []R, next string, err error)) (all []R) {
+func All[R any](t testing.TB, limit int, list func(p store.Page) (page []R, next string, err error)) []R {
 	t.Helper()
+	all, err := Pages(limit, list)
+	require.NoError(t, err)
+	return all
+}
+
+// Pages is All outside of a test's own goroutine.
+func Pages[R any](limit int, list func(p store.Page) (page []R, next string, err error)) (all []R, err error) {
 	for p := (store.Page{Limit: limit}); ; {
 		page, next, err := list(p)
-		require.NoError(t, err)
 		all = append(all, page...)
-		if p.After = next; next == "" {
-			return all
+		if err != nil || next == "" {
+			return all, err
 		}
+		p.After = next
 	}
 }

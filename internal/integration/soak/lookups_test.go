@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/store"
 )
 
@@ -23,7 +24,7 @@ func (c *customer) compareLookups(ctx context.Context) error {
 				listed = append(listed, p)
 			}
 		}
-		payments, err := all(func(p store.Page) ([]store.Payment, string, error) { return c.store.PaymentsByBooking(ctx, b.ID, p) })
+		payments, err := adaptertest.Pages(store.MaxLimit, func(p store.Page) ([]store.Payment, string, error) { return c.store.PaymentsByBooking(ctx, b.ID, p) })
 		if !reflect.DeepEqual(payments, listed) {
 			c.tally.wrong("%s: the payments of booking %s are %+v, and by the user %+v", c, b.ID, payments, listed)
 		}

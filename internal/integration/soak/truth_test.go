@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carevia/stripebooking/internal/integration/adaptertest"
 	"github.com/carevia/stripebooking/payment/stripetest"
 	"github.com/carevia/stripebooking/store"
 )
@@ -101,11 +102,11 @@ func (c *customer) compare(ctx context.Context) (err error) {
 
 // of is what is stored of a user.
 func (k *soak) of(ctx context.Context, user string) ([]store.Booking, []store.Payment, error) {
-	bookings, err := all(func(p store.Page) ([]store.Booking, string, error) { return k.store.BookingsByUser(ctx, user, p) })
+	bookings, err := adaptertest.Pages(store.MaxLimit, func(p store.Page) ([]store.Booking, string, error) { return k.store.BookingsByUser(ctx, user, p) })
 	if err != nil {
 		return nil, nil, err
 	}
-	payments, err := all(func(p store.Page) ([]store.Payment, string, error) { return k.store.PaymentsByUser(ctx, user, p) })
+	payments, err := adaptertest.Pages(store.MaxLimit, func(p store.Page) ([]store.Payment, string, error) { return k.store.PaymentsByUser(ctx, user, p) })
 	return bookings, payments, err
 }
 
@@ -159,18 +160,6 @@ func differences[R any](is, should R) (all []string) {
 		}
 	}
 	return all
-}
-
-// all is every page of a list.
-func all[R any](page func(store.Page) ([]R, string, error)) (rows []R, err error) {
-	for p := (store.Page{Limit: store.MaxLimit}); ; {
-		some, next, err := page(p)
-		rows = append(rows, some...)
-		if err != nil || next == "" {
-			return rows, err
-		}
-		p.After = next
-	}
 }
 
 func (t *tally) any() bool { return t.missing+t.duplicate+t.amount+t.state > 0 }
